@@ -1,0 +1,23 @@
+//! Heddle's nouns and the decisions made about them: ids, states and their
+//! transitions, restore planning, route matching.
+//!
+//! Pure: nothing in here does I/O, reads the clock or draws random numbers;
+//! whoever calls passes those in.
+
+mod id;
+mod name;
+
+pub mod archive;
+pub mod cluster;
+pub mod lsn;
+pub mod program;
+pub mod project;
+pub mod restore;
+pub mod route;
+pub mod run;
+pub mod snapshot;
+pub mod state;
+pub mod tenant;
+
+pub use id::*;
+pub use name::{DatabaseName, InvalidName, Slug, Subdomain};

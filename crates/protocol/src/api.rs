@@ -1,0 +1,325 @@
+//! The public API under `/api/v1`: bearer keys, JSON, problems as
+//! `application/problem+json`. Its OpenAPI document is
+//! `docs/reference/openapi.json`.
+
+use jiff::Timestamp;
+use model::cluster::ClusterState;
+use model::project::{BuildState, Stage};
+use model::restore::RestoreState;
+use model::run::{Level, RunKind, RunState};
+use model::snapshot::{SnapshotKind, SnapshotState};
+use model::tenant::{Serving, TenantState, Tier};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What every refused or failed request answers with (RFC 9457).
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// A stable word for the kind of problem, such as `taken` or `not-found`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub title: String,
+    pub status: u16,
+    /// One sentence on what is wrong.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Stands in control's log beside the cause.
+    pub request_id: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProject {
+    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Project {
+    pub id: Uuid,
+    pub name: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBuild {
+    pub project: String,
+    /// An Odoo source tree, or a virtual environment with Odoo in it, on the
+    /// worker's host.
+    pub odoo: String,
+    /// The Python that runs it; default: the virtual environment's, or `/usr/bin/python3`.
+    #[serde(default)]
+    pub python: Option<String>,
+    /// Further addons folders.
+    #[serde(default)]
+    pub addons: Vec<String>,
+    /// Modules that every tenant of this build starts with.
+    pub modules: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Build {
+    pub id: Uuid,
+    pub project: String,
+    #[schema(value_type = String)]
+    pub state: BuildState,
+    pub odoo: String,
+    pub modules: Vec<String>,
+    /// Odoo's series, such as `18.0`; known once the build is ready.
+    pub odoo_version: Option<String>,
+    pub run: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEnvironment {
+    pub project: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub stage: Stage,
+    /// The build its tenants are made from; default: the project's newest ready one.
+    #[serde(default)]
+    pub build: Option<Uuid>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Environment {
+    pub id: Uuid,
+    pub project: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub stage: Stage,
+    pub build: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTenant {
+    /// `PROJECT/ENVIRONMENT`
+    pub environment: String,
+    /// Names it in commands; unique on this platform.
+    pub name: String,
+    /// Its hostname's first label; default: its name.
+    #[serde(default)]
+    pub subdomain: Option<String>,
+    /// Default: its name, with `_` for `-`.
+    #[serde(default)]
+    pub database: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub tier: Option<Tier>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Tenant {
+    pub id: Uuid,
+    pub name: String,
+    /// `PROJECT/ENVIRONMENT`
+    pub environment: String,
+    pub subdomain: String,
+    pub database: String,
+    /// Where visitors find it.
+    pub url: String,
+    #[schema(value_type = String)]
+    pub state: TenantState,
+    #[schema(value_type = String)]
+    pub serving: Serving,
+    #[schema(value_type = String)]
+    pub tier: Tier,
+    pub max_users: i32,
+    pub max_storage_bytes: i64,
+    pub max_ai_operations_per_day: i32,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub subscription_ends_at: Option<Timestamp>,
+    /// The line of its history that it serves now.
+    pub lineage: Option<Uuid>,
+    #[schema(value_type = Option<String>)]
+    pub cluster_state: Option<ClusterState>,
+    /// The first second it can be given back as.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub restorable_from: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A tenant just asked for, with what is shown only this once.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedTenant {
+    pub tenant: Tenant,
+    pub run: Run,
+    /// The login and password of its Odoo administrator. Heddle keeps a hash.
+    pub admin_login: String,
+    pub admin_password: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSnapshot {
+    /// Default: the time it is taken at, as `20261121-113551`.
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub kind: Option<SnapshotKind>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    pub id: Uuid,
+    pub tenant: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub state: SnapshotState,
+    #[schema(value_type = String)]
+    pub kind: SnapshotKind,
+    /// Known once the point is written: `0/3000148`.
+    pub lsn: Option<String>,
+    pub wal_file: Option<String>,
+    pub backup: Option<Uuid>,
+    /// Bytes of the database and the files it names.
+    pub size: Option<i64>,
+    /// Files that the database names and nobody has: lost before the snapshot.
+    pub missing_files: Option<i64>,
+    pub run: Uuid,
+    /// When the point was written.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub taken_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// What to restore to: exactly one of the two.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRestore {
+    /// A snapshot's name or id.
+    #[serde(default)]
+    pub snapshot: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Restore {
+    pub id: Uuid,
+    pub tenant: String,
+    #[schema(value_type = String)]
+    pub state: RestoreState,
+    pub snapshot: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// Known from the state `planned` on.
+    pub plan: Option<RestorePlan>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// The run that plans it or, once confirmed, carries it out.
+    pub run: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A restore's plan, for people to read.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RestorePlan {
+    /// The lineage whose history is read: what the tenant served then.
+    pub source_lineage: Uuid,
+    /// The lineage it serves now, which is kept aside.
+    pub current_lineage: Uuid,
+    pub backup: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    pub backup_taken_at: Timestamp,
+    pub backup_bytes: u64,
+    pub wal_bytes: u64,
+    /// Oldest first.
+    pub lineages: Vec<PlannedLineage>,
+    /// One line each, in the order they are done.
+    pub steps: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PlannedLineage {
+    pub lineage: Uuid,
+    pub timeline: u32,
+    pub from: String,
+    pub to: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    pub id: Uuid,
+    #[schema(value_type = String)]
+    pub kind: RunKind,
+    #[schema(value_type = String)]
+    pub state: RunState,
+    pub tenant: Option<String>,
+    pub project: Option<String>,
+    /// How often a worker has claimed it.
+    pub attempts: i32,
+    /// Why it failed or was cancelled.
+    pub reason: Option<String>,
+    pub hint: Option<String>,
+    /// What it is doing: a fraction from 0 to 1 and a word.
+    pub progress: Option<f64>,
+    #[schema(value_type = String, format = DateTime)]
+    pub queued_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RunEvent {
+    /// Grows along a run.
+    pub id: i64,
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    #[schema(value_type = String)]
+    pub level: Level,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LogLines {
+    pub lines: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    pub version: String,
+    pub workers: Vec<WorkerStatus>,
+    pub runs_queued: i64,
+    pub runs_running: i64,
+    pub tenants: Vec<Tenant>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct WorkerStatus {
+    pub name: String,
+    pub version: String,
+    pub alive: bool,
+    #[schema(value_type = String, format = DateTime)]
+    pub seen_at: Timestamp,
+}

@@ -1,0 +1,327 @@
+//! What worker and router say to control, under `/internal`, with the
+//! platform's own key as bearer. Workers never reach SQL: they report facts
+//! under the lease of the run that made them, and control commits them.
+
+use jiff::Timestamp;
+use model::archive::{Activation, Backup, Lineage};
+use model::lsn::Lsn;
+use model::restore::{Plan, RestoreState, Target};
+use model::run::{Level, RunKind};
+use model::tenant::{Serving, TenantState};
+use model::{
+    BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
+    WorkerId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::api::RestorePlan;
+
+/// `POST /internal/workers`: a worker's process has started. Leases that
+/// earlier processes of the same name held are released: the data folder's
+/// lock proves that they are gone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Register {
+    pub name: String,
+    pub version: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Registered {
+    pub worker: WorkerId,
+}
+
+/// `POST /internal/runs/claim`: answers within `wait_ms`, with or without a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claim {
+    pub worker: WorkerId,
+    pub kinds: Vec<RunKind>,
+    pub wait_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claimed {
+    pub run: RunId,
+    pub tenant: Option<TenantId>,
+    pub work: Work,
+    /// Stamped on every report; one lower than the run's is refused.
+    pub fence: i64,
+    pub attempt: i32,
+    /// The lease lives this long after each heartbeat.
+    pub lease_ms: u64,
+}
+
+/// What a run is to do, with everything that control knows about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    Build {
+        build: BuildWork,
+    },
+    Provision {
+        tenant: TenantWork,
+        build: BuildWork,
+        admin_password_hash: String,
+    },
+    Backup {
+        tenant: TenantWork,
+    },
+    Snapshot {
+        tenant: TenantWork,
+        snapshot: SnapshotId,
+        name: String,
+    },
+    PlanRestore {
+        tenant: TenantWork,
+        restore: RestoreId,
+        target: Target,
+    },
+    Restore {
+        tenant: TenantWork,
+        restore: RestoreId,
+        state: RestoreState,
+        target: Target,
+        plan: Plan,
+        to: Option<Placed>,
+    },
+    Expire {
+        tenant: TenantWork,
+        clusters: Vec<ClusterId>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildWork {
+    pub build: BuildId,
+    pub odoo: String,
+    pub python: Option<String>,
+    pub addons: Vec<String>,
+    pub modules: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantWork {
+    pub tenant: TenantId,
+    pub name: String,
+    /// Small and never used again; the operating system's identities of the
+    /// tenant's Odoo and cell derive from it.
+    pub ordinal: u32,
+    pub database: String,
+    pub hostnames: Vec<String>,
+    pub state: TenantState,
+    pub build: BuildWork,
+    /// Where the tenant's database is now; None before it is provisioned.
+    pub placed: Option<Placed>,
+    /// Days for which every second is kept.
+    pub retention_days: u32,
+}
+
+/// A tenant's database: which cluster holds it, and on which lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    pub tenant_database: TenantDatabaseId,
+    pub cluster: ClusterId,
+    pub lineage: LineageId,
+}
+
+/// `POST /internal/runs/{id}/heartbeat`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Heartbeat {
+    pub fence: i64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeartbeatAnswer {
+    /// Somebody asked for the run to be cancelled.
+    pub cancel: bool,
+}
+
+/// `POST /internal/runs/{id}/events`: appended in order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Events {
+    pub fence: i64,
+    pub events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    pub at: Timestamp,
+    pub level: Level,
+    pub message: String,
+    pub progress: Option<f64>,
+}
+
+/// `POST /internal/runs/{id}/record`: a fact, committed in one guarded update.
+/// Recording the same fact twice succeeds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    pub fence: i64,
+    pub fact: Fact,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The build's template can be copied. building -> ready.
+    BuildReady {
+        build: BuildId,
+        odoo_version: String,
+    },
+    /// A cell exists for the tenant and archives into its own lineage. It is
+    /// not served yet; its cluster is `creating`.
+    CellCreated {
+        tenant: TenantId,
+        placed: Placed,
+        lineage: Lineage,
+    },
+    /// Odoo's login form was seen on it; cluster ready; tenant provisioning -> active.
+    /// Answered with the activation.
+    TenantProvisioned {
+        tenant: TenantId,
+        placed: Placed,
+    },
+    BackupCompleted {
+        tenant: TenantId,
+        backup: Backup,
+    },
+    /// Its WAL and its files are in the repository. creating -> ready.
+    SnapshotReady {
+        snapshot: SnapshotId,
+        lineage: LineageId,
+        lsn: Lsn,
+        wal_file: String,
+        backup: BackupId,
+        size: u64,
+        missing_files: u64,
+        taken_at: Timestamp,
+    },
+    /// planning -> planned.
+    RestorePlanned {
+        restore: RestoreId,
+        plan: Plan,
+        shown: RestorePlan,
+    },
+    /// The restore run has started to make its cell. planned -> materialising.
+    RestoreStarted {
+        restore: RestoreId,
+    },
+    /// The new cell is checked; the old one is about to be fenced. materialising -> switching.
+    RestoreChecked {
+        restore: RestoreId,
+        to: Placed,
+    },
+    /// The old cell is fenced: the tenant is pointed at the new one, in one
+    /// update guarded by the lineage it pointed at. switching -> switched.
+    /// Answered with the activation; answered so again when it had happened.
+    RestoreSwitched {
+        restore: RestoreId,
+        from: Placed,
+        to: Placed,
+    },
+    /// The tenant is served from the new cell. switched -> succeeded.
+    RestoreServed {
+        restore: RestoreId,
+    },
+    /// The cluster's files are gone. -> dropped.
+    ClusterDropped {
+        cluster: ClusterId,
+    },
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Recorded {
+    pub activation: Option<Activation>,
+}
+
+/// `POST /internal/runs/{id}/finish`: once; what the run was about is moved
+/// along with it (a failed snapshot run fails its snapshot, and so on).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finish {
+    pub fence: i64,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Succeeded,
+    Failed { reason: String, hint: Option<String> },
+    Cancelled,
+}
+
+/// `GET /internal/workers/{id}/tenants`: what the worker keeps running.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Assignments {
+    /// Provisioned tenants on this worker's host, suspended ones included.
+    pub tenants: Vec<TenantWork>,
+}
+
+/// `POST /internal/workers/{id}/observed`: what the worker sees of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Observed {
+    pub tenants: Vec<ObservedTenant>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedTenant {
+    pub tenant: TenantId,
+    pub serving: Serving,
+    /// `127.0.0.1:8069`
+    pub http: Option<String>,
+    pub gevent: Option<String>,
+    pub router_key: Option<String>,
+    pub cell_port: Option<u16>,
+}
+
+/// `GET /internal/routes?after=VERSION&wait_ms=N`: answers when the table has
+/// left VERSION, or after the wait with the same one. Versions are opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routes {
+    pub version: String,
+    pub routes: Vec<RouteEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteEntry {
+    pub host: String,
+    pub tenant: TenantId,
+    pub name: String,
+    pub state: TenantState,
+    pub serving: Serving,
+    pub http: Option<String>,
+    pub gevent: Option<String>,
+    pub router_key: Option<String>,
+}
+
+/// `GET /internal/workers/{id}/questions?wait_ms=N` and
+/// `POST /internal/workers/{id}/answers`: how control reaches what only the
+/// worker's host has (log files), without a port of the worker's own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Questions {
+    pub questions: Vec<Question>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Question {
+    pub id: uuid::Uuid,
+    pub ask: Ask,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// The last lines of a tenant's Odoo log, or of its cell's.
+    TenantLog { tenant: TenantId, lineage: LineageId, source: LogSource, lines: u32 },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    Odoo,
+    Cluster,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Answer {
+    pub id: uuid::Uuid,
+    pub lines: Vec<String>,
+}
