@@ -1,0 +1,9 @@
+//! Against real PostgreSQL. As root, clusters run as users without a name, as
+//! tenants' cells do.
+
+mod copies;
+mod logins;
+mod management;
+mod recovery;
+mod settings;
+mod support;
