@@ -77,6 +77,11 @@ pub struct LineageHistory {
     pub segments: Vec<Segment>,
     /// An unfinished last segment taken from a cell that died.
     pub partial: Option<Segment>,
+    /// A position that the lineage's WAL is known to have reached: recorded
+    /// when a stopped cell's WAL was taken, or what whoever plans has just seen
+    /// a live cell switch to. None: nothing beyond the backups, snapshots and
+    /// forks is known.
+    pub reaches: Option<Lsn>,
 }
 
 /// Everything a restore is planned from; all of it is in the repository.
@@ -86,4 +91,18 @@ pub struct History {
     pub activations: Vec<Activation>,
     pub backups: Vec<Backup>,
     pub snapshots: Vec<SnapshotPoint>,
+}
+
+impl History {
+    pub fn lineage(&self, id: LineageId) -> Option<&LineageHistory> {
+        self.lineages.iter().find(|held| held.lineage.id == id)
+    }
+
+    /// Notes that a lineage's WAL has reached `lsn`, so that a restore which
+    /// finds less is refused. Does nothing for a lineage that is not here.
+    pub fn note_reached(&mut self, id: LineageId, lsn: Lsn) {
+        if let Some(held) = self.lineages.iter_mut().find(|held| held.lineage.id == id) {
+            held.reaches = held.reaches.max(Some(lsn));
+        }
+    }
 }

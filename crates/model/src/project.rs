@@ -19,3 +19,10 @@ crate::written_enum! {
         Failed = "failed",
     }
 }
+
+impl BuildState {
+    pub fn may_become(self, next: Self) -> bool {
+        use BuildState::{Building, Failed, Ready};
+        matches!((self, next), (Building, Ready | Failed) | (Failed, Building))
+    }
+}

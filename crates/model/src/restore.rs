@@ -4,8 +4,16 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::lsn::{Lsn, Timeline};
+use crate::lsn::{Lsn, SegmentSize, Timeline};
 use crate::{BackupId, LineageId, SnapshotId};
+
+mod plan;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+pub use plan::{PlanError, earliest, plan};
 
 crate::written_enum! {
     pub enum RestoreState {
@@ -68,7 +76,9 @@ pub struct WalRange {
     pub lineage: LineageId,
     pub timeline: Timeline,
     pub from: Lsn,
-    /// The lineage's fork towards the target, or the end of its proven WAL.
+    /// The lineage's fork towards the target, whose segment is the child's; for
+    /// the last range, the end of the last segment that may be read, which can
+    /// be an unfinished one.
     pub to: Lsn,
 }
 
@@ -82,4 +92,13 @@ pub struct Plan {
     pub stop: Stop,
     /// How far the proven WAL of `source` goes.
     pub end: Lsn,
+}
+
+impl Plan {
+    /// Whether replay that ended at `lsn` has read all of the proven WAL. The
+    /// last record may be one that was never finished, so replay may end up to
+    /// a segment before the end.
+    pub fn reached(&self, lsn: Lsn, size: SegmentSize) -> bool {
+        lsn.0.saturating_add(u64::from(size.0)) > self.end.0
+    }
 }

@@ -12,7 +12,8 @@ pub struct UnknownVariant {
 }
 
 impl UnknownVariant {
-    pub(crate) fn new(text: &str, all: &[impl fmt::Display]) -> Self {
+    #[doc(hidden)]
+    pub fn new(text: &str, all: &[impl fmt::Display]) -> Self {
         let expected = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         Self { text: text.to_owned(), expected }
     }
