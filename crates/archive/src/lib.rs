@@ -1,1 +1,30 @@
+//! The repository: a tenant's WAL, base backups, filestore objects and the
+//! records that tie them together, as `docs/reference/repository.md` defines
+//! them, and the service through which cells reach it.
+//!
+//! Only the worker opens a repository. Nothing is acknowledged before it is
+//! durable, and what can be seen in it is whole. Files that belong to tenants
+//! (data directories, filestores) are read as a hostile user may have left
+//! them: links are never followed, pipes never waited for, sizes bounded.
 
+mod backup;
+pub mod client;
+mod disk;
+mod filestore;
+mod finding;
+mod history;
+mod record;
+mod repository;
+mod service;
+mod tree;
+mod wal;
+
+pub use backup::{BackupError, BackupRequest, ExtractError, FileEntry, Manifest, Stored};
+pub use disk::FileError;
+pub use filestore::{FileId, Filestore, FilestoreError, InvalidFileId, Placed, SyncReport};
+pub use finding::Finding;
+pub use history::Inventory;
+pub use record::{PutError, RecordError};
+pub use repository::{OpenError, Repository, TenantArchive};
+pub use service::{ArchiveService, ServiceError, WalAccess};
+pub use wal::{FetchError, PushError, Pushed, TakeError, Taken, WaitError, WalChain};

@@ -1,1 +1,108 @@
+//! Decides and commits platform state. Every operation is one short
+//! transaction on the `ops` schema; nothing in here runs a program or speaks to
+//! another service.
 
+mod asked;
+mod error;
+mod matter;
+mod once;
+mod secret;
+mod settings;
+
+mod api_key;
+mod build;
+mod claim;
+mod environment;
+mod fact;
+mod finish;
+mod lease;
+mod log;
+mod project;
+mod restore;
+mod route;
+mod run;
+mod session;
+mod snapshot;
+mod status;
+mod tenant;
+mod user;
+mod work;
+mod worker;
+
+pub mod reconcile;
+
+pub use api_key::{ApiKey, CreatedApiKey};
+pub use asked::{Asked, Requester};
+pub use error::{Error, Kind, Refusal, Result};
+pub use run::RunFilter;
+pub use session::{Session, SignedIn};
+pub use settings::Settings;
+pub use user::User;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+/// Long waits look again this often, whether or not they were woken: another
+/// process may have changed what they wait for.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The control plane's operations. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: database::Pool,
+    settings: Settings,
+    /// Hints to those who wait in this process; a poll is the guarantee.
+    queued: Notify,
+    told: Notify,
+    routed: Notify,
+    questions: log::Desk,
+    /// Hashing a password takes a core and 19 MiB; not many at once.
+    hashing: Semaphore,
+}
+
+impl Control {
+    /// Connects as the lesser role to a migrated database; refuses one that a
+    /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
+    pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
+        let database = database::Pool::connect(url, 16).await?;
+        let inner = Inner {
+            database,
+            settings,
+            queued: Notify::new(),
+            told: Notify::new(),
+            routed: Notify::new(),
+            questions: log::Desk::default(),
+            hashing: Semaphore::new(2),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    async fn database(&self) -> Result<database::Connection> {
+        Ok(self.inner.database.get().await?)
+    }
+
+    /// After a commit that may have queued a run or freed a tenant.
+    fn queued(&self) {
+        self.inner.queued.notify_waiters();
+    }
+
+    /// After a commit that changed a run or appended to its events.
+    fn told(&self) {
+        self.inner.told.notify_waiters();
+    }
+
+    /// After a commit that changed what the router shows.
+    fn routed(&self) {
+        self.inner.routed.notify_waiters();
+    }
+}

@@ -1,1 +1,37 @@
+//! The `ops` schema of the management database: its migrations, its queries
+//! (one `.sql` file each under `queries/<noun>/`), and the rows they answer
+//! with, as `model`'s types. Nothing in here decides anything.
 
+mod error;
+mod guard;
+mod pool;
+mod query;
+
+pub mod api_key;
+pub mod backup;
+pub mod build;
+pub mod clock;
+pub mod cluster;
+pub mod environment;
+pub mod event;
+pub mod lease;
+pub mod lineage;
+pub mod migrate;
+pub mod observation;
+pub mod project;
+pub mod restore;
+pub mod route;
+pub mod run;
+pub mod session;
+pub mod sign_in_failure;
+pub mod snapshot;
+pub mod tenant;
+pub mod tenant_database;
+pub mod user;
+pub mod worker;
+
+pub use error::{Error, Result};
+pub use guard::{Guarded, State, sources};
+pub use migrate::{Migrated, migrate};
+pub use pool::{Connection, Pool, Transaction, begin, commit};
+pub use query::On;

@@ -156,6 +156,14 @@ pub struct Tenant {
     pub created_at: Timestamp,
 }
 
+/// Takes a tenant out of service for good.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveTenant {
+    /// Its name once more: archiving cannot be taken back.
+    pub confirm: String,
+}
+
 /// A tenant just asked for, with what is shown only this once.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedTenant {

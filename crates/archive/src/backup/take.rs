@@ -1,0 +1,174 @@
+//! Taking a base backup of a running cell.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use daemon::fault;
+use jiff::Timestamp;
+use model::archive::{Backup, Lineage};
+use model::{BackupId, LineageId};
+use postgres::{BackupStop, OnlineBackup};
+use tokio::time::Instant;
+use tokio_postgres::Client;
+
+use super::copy::{self, Copied, CopyError};
+use super::manifest::Manifest;
+use crate::WaitError;
+use crate::disk::{self, FileError, Linked, Temporary, failed};
+use crate::record::{self, PutError, RecordError};
+use crate::repository::{FORMAT, TenantArchive};
+use crate::tree::{Folder, TreeError};
+
+/// What is to be backed up.
+pub struct BackupRequest {
+    pub lineage: LineageId,
+    pub data_dir: PathBuf,
+    /// A superuser's session with the running cell; used up.
+    pub client: Client,
+    /// How long the WAL that the backup needs may take to arrive once the copy
+    /// is made.
+    pub wal_timeout: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    #[error("lineage {0} is not in the repository")]
+    UnknownLineage(LineageId),
+    #[error("start the backup")]
+    Start(#[source] tokio_postgres::Error),
+    #[error("end the backup")]
+    Stop(#[source] tokio_postgres::Error),
+    #[error("open the data directory")]
+    DataDir(#[source] TreeError),
+    #[error("copy the data directory")]
+    Copy(#[from] CopyError),
+    #[error(
+        "the cell is on another timeline than its lineage ({expected}); its backup label says: {label:?}"
+    )]
+    WrongTimeline { expected: u32, label: String },
+    #[error("the cell has tablespaces, which are not backed up")]
+    Tablespaces,
+    #[error("wait for the backup's WAL")]
+    Wal(#[from] WaitError),
+    #[error("{} exists already", .0.display())]
+    Taken(PathBuf),
+    #[error("record the backup")]
+    Put(#[from] PutError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl TenantArchive {
+    /// Takes a base backup of a running cell, which must be archiving into its
+    /// lineage. On return the backup, and all WAL that it needs, is durable.
+    /// If it fails, or is dropped, nothing of it can be seen. `progress` gets
+    /// the bytes copied and the bytes expected.
+    pub async fn backup(
+        &self,
+        request: BackupRequest,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Backup, BackupError> {
+        let BackupRequest { lineage: id, data_dir, client, wal_timeout } = request;
+        let lineage = self
+            .blocking(move |archive| archive.lineage(id))
+            .await?
+            .ok_or(BackupError::UnknownLineage(id))?;
+        let backup = BackupId::new();
+
+        let online =
+            OnlineBackup::start(client, &format!("heddle {backup}")).await.map_err(BackupError::Start)?;
+        let system_identifier = lineage.system_identifier;
+        let copied = self
+            .blocking(move |archive| -> Result<Copied, BackupError> {
+                let temporary = Temporary::create(&archive.inner.tmp)?;
+                let data = Folder::open(&data_dir).map_err(BackupError::DataDir)?;
+                Ok(copy::copy(&data, system_identifier, temporary, &progress)?)
+            })
+            .await?;
+        fault::reach("archive.backup.copied").await;
+        let stop = online.stop().await.map_err(BackupError::Stop)?;
+        let stopped_at = Timestamp::now();
+        check(&lineage, &stop)?;
+
+        self.wait_for_range(id, stop.start, stop.stop, Instant::now() + wal_timeout).await?;
+        self.blocking(move |archive| archive.finish(backup, &lineage, copied, stop, stopped_at)).await
+    }
+
+    fn finish(
+        &self,
+        id: BackupId,
+        lineage: &Lineage,
+        copied: Copied,
+        stop: BackupStop,
+        stopped_at: Timestamp,
+    ) -> Result<Backup, BackupError> {
+        let Copied { data, stored, directories, files, size, postgres } = copied;
+        let folder = self.backup_folder(lineage.id, id);
+        self.inner.ensure(&folder)?;
+        let path = folder.join(&stored.name);
+        if data.link(&path)? == Linked::Taken {
+            return Err(BackupError::Taken(path));
+        }
+        disk::sync_folder(&folder)?;
+        fault::point("archive.backup.data");
+        let backup = Backup {
+            id,
+            lineage: lineage.id,
+            start: stop.start,
+            stop: stop.stop,
+            stopped_at,
+            size,
+            stored: stored.size,
+        };
+        let manifest = Manifest {
+            format: FORMAT,
+            backup: backup.clone(),
+            tenant: self.tenant,
+            system_identifier: lineage.system_identifier,
+            timeline: lineage.timeline,
+            postgres,
+            backup_label: stop.label,
+            data: stored,
+            directories,
+            files,
+        };
+        if let Err(error) = record::put(&self.inner.tmp, &folder.join("manifest.json"), &manifest) {
+            // Data without a manifest is no backup.
+            disk::remove_file(&path)?;
+            fs::remove_dir(&folder).map_err(failed("remove folder", &folder))?;
+            return Err(error.into());
+        }
+        fault::point("archive.backup.manifest");
+        // Its lock told others until now that the data is not a leftover.
+        drop(data);
+        Ok(backup)
+    }
+
+    /// The lineage's backups that are whole.
+    pub(crate) fn backups_of(&self, lineage: LineageId) -> Result<Vec<Backup>, FileError> {
+        let mut backups = Vec::new();
+        let folder = self.lineage_folder(lineage).join("backups");
+        for name in disk::names(&folder)? {
+            if let Ok(Some(manifest)) = record::read::<Manifest>(&folder.join(name).join("manifest.json")) {
+                backups.push(manifest.backup);
+            }
+        }
+        Ok(backups)
+    }
+}
+
+fn check(lineage: &Lineage, stop: &BackupStop) -> Result<(), BackupError> {
+    if !stop.tablespace_map.trim().is_empty() {
+        return Err(BackupError::Tablespaces);
+    }
+    let expected = lineage.timeline.0;
+    let on_timeline =
+        |line: &str| line.strip_prefix("START TIMELINE: ").is_some_and(|n| n.trim() == expected.to_string());
+    if !stop.label.lines().any(on_timeline) {
+        return Err(BackupError::WrongTimeline { expected, label: stop.label.clone() });
+    }
+    Ok(())
+}

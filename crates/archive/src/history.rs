@@ -1,0 +1,148 @@
+//! Reading a tenant's history back.
+
+use model::LineageId;
+use model::archive::{Activation, History, LineageHistory, SnapshotPoint};
+use model::lsn::WalFile;
+
+use crate::Finding;
+use crate::backup::Manifest;
+use crate::disk::{self, FileError};
+use crate::record::{self, RecordError};
+use crate::repository::{Reached, TenantArchive};
+
+/// What a repository holds of a tenant.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub history: History,
+    /// Damaged and unknown things; the history is without them.
+    pub findings: Vec<Finding>,
+}
+
+impl TenantArchive {
+    /// Everything that restores are planned from, read from the disk. The
+    /// contents of records are checked, those of WAL and data when they are
+    /// used.
+    pub async fn history(&self) -> Result<Inventory, FileError> {
+        self.blocking(Self::read_history).await
+    }
+
+    fn read_history(&self) -> Result<Inventory, FileError> {
+        let mut found = Inventory::default();
+        let lineages = self.folder().join("lineages");
+        for name in disk::names(&lineages)? {
+            match name.parse::<LineageId>() {
+                Ok(id) if id.to_string() == name => self.read_lineage(id, &mut found)?,
+                _ => found.findings.push(Finding::Unknown(lineages.join(name))),
+            }
+        }
+        self.read_snapshots(&mut found)?;
+        let history = &mut found.history;
+        history.activations.sort_by_key(|activation| activation.at);
+        history.backups.sort_by_key(|backup| (backup.stopped_at, backup.id));
+        history.snapshots.sort_by_key(|snapshot| (snapshot.at, snapshot.id));
+        Ok(found)
+    }
+
+    fn read_lineage(&self, id: LineageId, found: &mut Inventory) -> Result<(), FileError> {
+        let folder = self.lineage_folder(id);
+        for name in disk::names(&folder)? {
+            if !matches!(&*name, "lineage.json" | "activated.json" | "reached.json" | "wal" | "backups") {
+                found.findings.push(Finding::Unknown(folder.join(name)));
+            }
+        }
+        // A folder without a record is what a start that was broken off leaves.
+        let lineage = match self.lineage(id) {
+            Ok(Some(lineage)) => lineage,
+            Ok(None) => return Ok(()),
+            Err(error) => return note(found, error),
+        };
+
+        let path = folder.join("activated.json");
+        match record::read::<Activation>(&path) {
+            Ok(Some(activation)) if activation.lineage == id => found.history.activations.push(activation),
+            Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
+            Ok(None) => {}
+            Err(error) => note(found, error)?,
+        }
+
+        let path = folder.join("reached.json");
+        let mut reaches = None;
+        match record::read::<Reached>(&path) {
+            Ok(Some(reached)) if reached.lineage == id => reaches = Some(reached.lsn),
+            Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
+            Ok(None) => {}
+            Err(error) => note(found, error)?,
+        }
+
+        let (mut segments, mut partial) = (Vec::new(), None);
+        let wal = self.wal_folder(id);
+        for name in disk::names(&wal)? {
+            let plain = name.strip_suffix(".zst");
+            let file = plain.and_then(|plain| WalFile::parse(plain, lineage.segment_size).ok());
+            match file.filter(|file| file.timeline() == lineage.timeline) {
+                Some(WalFile::Segment(segment)) => segments.push(segment),
+                Some(WalFile::Partial(segment)) => partial = partial.max(Some(segment)),
+                Some(WalFile::History(_) | WalFile::BackupLabel(..)) => {}
+                None => found.findings.push(Finding::Unknown(wal.join(name))),
+            }
+        }
+        segments.sort_unstable();
+        // A whole segment of the same name or a later one supersedes it.
+        let partial = partial.filter(|partial| segments.last().is_none_or(|last| partial > last));
+        let lineage = (*lineage).clone();
+        found.history.lineages.push(LineageHistory { lineage, segments, partial, reaches });
+        self.read_backups(id, found)
+    }
+
+    fn read_backups(&self, lineage: LineageId, found: &mut Inventory) -> Result<(), FileError> {
+        let backups = self.lineage_folder(lineage).join("backups");
+        for name in disk::names(&backups)? {
+            let folder = backups.join(&name);
+            let path = folder.join("manifest.json");
+            match record::read::<Manifest>(&path) {
+                Ok(Some(manifest)) => {
+                    let fits = manifest.backup.id.to_string() == name
+                        && manifest.backup.lineage == lineage
+                        && manifest.tenant == self.tenant;
+                    let data = folder.join(&manifest.data.name);
+                    match fits {
+                        true if data.is_file() => found.history.backups.push(manifest.backup),
+                        true => found.findings.push(Finding::Record(RecordError::Damaged(data))),
+                        false => note(found, RecordError::Misplaced(path))?,
+                    }
+                }
+                // Under way, or swept when the repository is next opened.
+                Ok(None) => {}
+                Err(error) => note(found, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_snapshots(&self, found: &mut Inventory) -> Result<(), FileError> {
+        let snapshots = self.folder().join("snapshots");
+        for name in disk::names(&snapshots)? {
+            let path = snapshots.join(&name);
+            match record::read::<SnapshotPoint>(&path) {
+                Ok(Some(point)) if format!("{}.json", point.id) == name => {
+                    found.history.snapshots.push(point)
+                }
+                Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
+                Ok(None) => {}
+                Err(error) => note(found, error)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A damaged record is a finding; a disk that cannot be read is an error.
+fn note(found: &mut Inventory, error: RecordError) -> Result<(), FileError> {
+    match error {
+        RecordError::File(error) => Err(error),
+        error => {
+            found.findings.push(Finding::Record(error));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,46 @@
+use std::time::Duration;
+
+/// What control needs to know of its surroundings. Tests shorten the times.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Tenants are served at `<subdomain>.<base_domain>`.
+    pub base_domain: String,
+    /// Stands in tenants' addresses; 80 is left out.
+    pub router_port: u16,
+    /// Days for which every second of a tenant is kept.
+    pub retention_days: u32,
+    /// A lease lives this long after each heartbeat.
+    pub lease: Duration,
+    /// A tenant's base backup is renewed this long after the last one.
+    pub backup_every: Duration,
+    /// A worker that was silent this long is shown as gone.
+    pub worker_silence: Duration,
+    /// A session that was idle this long ends.
+    pub session_idle: Duration,
+    /// How long the answer of a worker to a question is waited for.
+    pub answer_wait: Duration,
+    /// Shown by `status`.
+    pub version: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            base_domain: "localhost".into(),
+            router_port: 8080,
+            retention_days: 7,
+            lease: Duration::from_secs(10),
+            backup_every: Duration::from_secs(24 * 60 * 60),
+            worker_silence: Duration::from_secs(15),
+            session_idle: Duration::from_secs(12 * 60 * 60),
+            answer_wait: Duration::from_secs(10),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn retention(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retention_days) * 24 * 60 * 60)
+    }
+}

@@ -1,0 +1,168 @@
+use database::run::About;
+use jiff::{SignedDuration, Timestamp};
+use model::snapshot::{SnapshotKind, SnapshotState};
+use model::tenant::TenantState;
+use model::{Slug, SnapshotId};
+use protocol::api::{NewSnapshot, Snapshot};
+use serde_json::json;
+
+use crate::once::{Once, Queued};
+use crate::{Asked, Control, Error, Kind, Refusal, Result};
+
+impl Control {
+    /// Kept to the end of the retention window, or to `expires_at` within it.
+    pub async fn create_snapshot(&self, asked: &Asked, tenant: &str, new: NewSnapshot) -> Result<Snapshot> {
+        let mut connection = self.database().await?;
+        let tenant = crate::tenant::find(&connection, tenant).await?;
+        let once = Once::new(asked, "snapshot", &tenant.id.to_string(), &new)?;
+        if let Some(run) = once.before(&connection).await? {
+            return taken_by(&connection, &run).await;
+        }
+        let now = database::clock::now(&connection).await?;
+        let name: Slug = match &new.name {
+            Some(name) => name.parse()?,
+            None => now.strftime("%Y%m%d-%H%M%S").to_string().parse()?,
+        };
+        let expires_at = self.expiry(now, new.expires_at)?;
+        serves(&tenant)?;
+        let (id, kind) = (SnapshotId::new(), new.kind.unwrap_or(SnapshotKind::Manual));
+        let transaction = database::begin(&mut connection).await?;
+        match database::snapshot::insert(&transaction, id, tenant.id, &name, kind, expires_at).await {
+            Ok(()) => {}
+            Err(error) if error.taken().is_some() => {
+                drop(transaction);
+                // The same request may have been quicker than itself.
+                if let Some(run) = once.before(&connection).await? {
+                    return taken_by(&connection, &run).await;
+                }
+                let detail = format!("{} has a snapshot named {name} already", tenant.name);
+                return Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        match once.queue(&transaction, tenant.project_id, About::Snapshot(tenant.id, id), json!({})).await? {
+            Queued::New(_) => {
+                database::commit(transaction).await?;
+                self.queued();
+                shown(get(&connection, id).await?)
+            }
+            Queued::Before(run) => {
+                drop(transaction);
+                taken_by(&connection, &run).await
+            }
+            Queued::Busy(kind) => Err(crate::run::busy(&tenant.name, kind)),
+        }
+    }
+
+    /// A tenant's, newest first.
+    pub async fn snapshots(&self, tenant: &str) -> Result<Vec<Snapshot>> {
+        let database = self.database().await?;
+        let tenant = crate::tenant::find(&database, tenant).await?;
+        database::snapshot::list(&database, tenant.id).await?.into_iter().map(shown).collect()
+    }
+
+    /// `snapshot` is a name or an id of one of the tenant's.
+    pub async fn snapshot(&self, tenant: &str, snapshot: &str) -> Result<Snapshot> {
+        let database = self.database().await?;
+        let tenant = crate::tenant::find(&database, tenant).await?;
+        shown(find(&database, &tenant, snapshot).await?)
+    }
+
+    fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
+        let settings = self.settings();
+        let last = now.checked_add(settings.retention()).unwrap_or(Timestamp::MAX);
+        match asked {
+            None => Ok(last),
+            Some(at) if at <= now => {
+                Err(Refusal::invalid(format!("the expiry {at} is not in the future")).into())
+            }
+            // A second's grace: clocks differ, and the request was under way.
+            Some(at) if at > last.saturating_add(SignedDuration::from_secs(1)).unwrap_or(last) => {
+                let days = settings.retention_days;
+                Err(Refusal::invalid(format!("the expiry {at} is past the retention window of {days} days"))
+                    .hint(format!("choose one up to {last}, or leave it out to keep it for {days} days"))
+                    .into())
+            }
+            Some(at) => Ok(at),
+        }
+    }
+}
+
+/// Refuses a tenant that has no database to act on.
+pub(crate) fn serves(tenant: &database::tenant::Tenant) -> Result<(), Refusal> {
+    if matches!(tenant.state, TenantState::Active | TenantState::Suspended) {
+        return Ok(());
+    }
+    let detail = format!("{} is {}, neither active nor suspended", tenant.name, tenant.state);
+    Err(match tenant.state {
+        TenantState::Provisioning => Refusal::wrong_state(detail).hint("wait until it is provisioned"),
+        TenantState::Draft => Refusal::wrong_state(detail).hint("its provision failed; retry that run"),
+        _ => Refusal::wrong_state(detail),
+    })
+}
+
+pub(crate) async fn find(
+    on: &impl database::On,
+    tenant: &database::tenant::Tenant,
+    snapshot: &str,
+) -> Result<database::snapshot::Snapshot> {
+    if let Some(found) = database::snapshot::find(on, tenant.id, snapshot).await? {
+        return Ok(found);
+    }
+    // An id tells more: whose it is.
+    if let Ok(id) = snapshot.parse::<SnapshotId>()
+        && let Some(other) = database::snapshot::get(on, id).await?
+    {
+        let detail = format!("the snapshot {id} is one of {}, not of {}", other.tenant, tenant.name);
+        return Err(Refusal::invalid(detail).hint("a tenant has only its own snapshots").into());
+    }
+    Err(Refusal::new(Kind::NotFound, format!("{} has no snapshot {snapshot}", tenant.name))
+        .hint(format!("`heddle snapshot list {}` shows them", tenant.name))
+        .into())
+}
+
+pub(crate) async fn get(on: &impl database::On, id: SnapshotId) -> Result<database::snapshot::Snapshot> {
+    database::snapshot::get(on, id).await?.ok_or_else(|| Refusal::not_found("snapshot", id).into())
+}
+
+/// Refuses a snapshot that cannot be restored to now.
+pub(crate) fn restorable(snapshot: &database::snapshot::Snapshot) -> Result<(), Refusal> {
+    let (name, tenant) = (&snapshot.name, &snapshot.tenant);
+    let refuse = |what: &str, hint: &str| {
+        Err(Refusal::wrong_state(format!("the snapshot {name} of {tenant} {what}")).hint(hint))
+    };
+    match snapshot.state {
+        SnapshotState::Ready => Ok(()),
+        SnapshotState::Creating => refuse("is still being taken", "wait for its run"),
+        SnapshotState::Restoring => {
+            refuse("is being restored to", "wait for that restore, or cancel its run")
+        }
+        SnapshotState::Failed => refuse("has failed", "its run says why; choose another, or a time"),
+        SnapshotState::Expired => refuse("has expired", "choose another, or a time"),
+    }
+}
+
+async fn taken_by(on: &impl database::On, run: &database::run::Run) -> Result<Snapshot> {
+    let id = run.snapshot_id.ok_or_else(|| Refusal::not_found("snapshot of the run", run.id))?;
+    shown(get(on, id).await?)
+}
+
+fn shown(snapshot: database::snapshot::Snapshot) -> Result<Snapshot, Error> {
+    let run = crate::run::of(snapshot.run_id, "snapshot", snapshot.id)?;
+    Ok(Snapshot {
+        id: snapshot.id.0,
+        tenant: snapshot.tenant,
+        name: snapshot.name,
+        state: snapshot.state,
+        kind: snapshot.kind,
+        lsn: snapshot.lsn.map(|lsn| lsn.to_string()),
+        wal_file: snapshot.wal_file,
+        backup: snapshot.backup_id.map(|id| id.0),
+        size: snapshot.size,
+        missing_files: snapshot.missing_files,
+        run: run.0,
+        taken_at: snapshot.taken_at,
+        expires_at: Some(snapshot.expires_at),
+        created_at: snapshot.created_at,
+    })
+}

@@ -1,0 +1,30 @@
+use protocol::api::{Status, WorkerStatus};
+
+use crate::{Control, Result};
+
+impl Control {
+    pub async fn status(&self) -> Result<Status> {
+        let database = self.database().await?;
+        let now = database::clock::now(&database).await?;
+        let silence = self.settings().worker_silence;
+        let workers = database::worker::list(&database).await?;
+        let counts = database::run::counts(&database).await?;
+        let tenants = database::tenant::list(&database, None).await?;
+        Ok(Status {
+            version: self.settings().version.clone(),
+            workers: workers
+                .into_iter()
+                .map(|worker| WorkerStatus {
+                    alive: worker.gone_at.is_none()
+                        && worker.seen_at.checked_add(silence).is_ok_and(|until| until > now),
+                    name: worker.name,
+                    version: worker.version,
+                    seen_at: worker.seen_at,
+                })
+                .collect(),
+            runs_queued: counts.queued,
+            runs_running: counts.running,
+            tenants: tenants.into_iter().map(|tenant| self.shown(tenant)).collect(),
+        })
+    }
+}

@@ -1,0 +1,247 @@
+use database::run::About;
+use jiff::Timestamp;
+use model::run::RunKind;
+use model::tenant::{Limits, Serving, TenantState, Tier};
+use model::{DatabaseName, Slug, Subdomain, TenantId};
+use protocol::api::{CreatedTenant, NewTenant, Tenant};
+use serde_json::json;
+
+use crate::matter::expect;
+use crate::once::{Once, Queued};
+use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, secret};
+
+/// The login of Odoo's administrator.
+const ADMIN: &str = "admin";
+
+/// Where a provision run's payload keeps the hash of Odoo's administrator password.
+pub(crate) const ADMIN_HASH: &str = "admin_password_hash";
+
+impl Control {
+    /// Queues its provision. Asked again under the same idempotency key, the
+    /// answer's `admin_password` is empty: it was shown the first time.
+    pub async fn create_tenant(&self, asked: &Asked, new: NewTenant) -> Result<CreatedTenant> {
+        let name: Slug = new.name.parse()?;
+        let subdomain: Subdomain = new.subdomain.as_ref().unwrap_or(&new.name).parse()?;
+        let database: DatabaseName = match &new.database {
+            Some(database) => database.parse()?,
+            None => name.as_str().replace('-', "_").parse()?,
+        };
+        let once = Once::new(asked, "tenant", "", &new)?;
+        let mut connection = self.database().await?;
+        if let Some(run) = once.before(&connection).await? {
+            return self.created_before(&connection, run).await;
+        }
+        let environment = crate::environment::find(&connection, &new.environment).await?;
+        let password = secret::random(20)?;
+        let hash = secret::odoo_hash(&password).await?;
+        let insert = database::tenant::NewTenant {
+            id: TenantId::new(),
+            environment: environment.id,
+            name: &name,
+            subdomain: &subdomain,
+            database: &database,
+            state: TenantState::Draft,
+            tier: new.tier.unwrap_or(Tier::Basic),
+            limits: Limits::default(),
+        };
+        let transaction = database::begin(&mut connection).await?;
+        match database::tenant::insert(&transaction, &insert).await {
+            Ok(()) => {}
+            Err(error) => {
+                let taken = error.taken().map(str::to_owned);
+                drop(transaction);
+                // The same request may have been quicker than itself.
+                if let Some(run) = once.before(&connection).await? {
+                    return self.created_before(&connection, run).await;
+                }
+                return Err(match taken.as_deref() {
+                    Some("tenants_subdomain_key") => taken_subdomain(&subdomain),
+                    Some(_) => taken_name(&name),
+                    None => error.into(),
+                });
+            }
+        }
+        let (from, to) = ([TenantState::Draft], TenantState::Provisioning);
+        expect(database::tenant::set_state(&transaction, insert.id, &from, to, None).await?, "tenant")?;
+        let payload = json!({ ADMIN_HASH: hash });
+        let about = About::Provision(insert.id);
+        match once.queue(&transaction, environment.project_id, about, payload).await? {
+            Queued::New(run) => {
+                database::commit(transaction).await?;
+                self.queued();
+                self.routed();
+                Ok(CreatedTenant {
+                    tenant: self.shown(get(&connection, insert.id).await?),
+                    run: crate::run::shown(crate::run::find(&connection, run).await?),
+                    admin_login: ADMIN.to_owned(),
+                    admin_password: password,
+                })
+            }
+            Queued::Before(run) => {
+                drop(transaction);
+                self.created_before(&connection, *run).await
+            }
+            Queued::Busy(kind) => Err(crate::run::busy(name.as_str(), kind)),
+        }
+    }
+
+    async fn created_before(&self, on: &impl database::On, run: database::run::Run) -> Result<CreatedTenant> {
+        let tenant = run.tenant_id.ok_or_else(|| Refusal::not_found("tenant of the run", run.id))?;
+        Ok(CreatedTenant {
+            tenant: self.shown(get(on, tenant).await?),
+            run: crate::run::shown(run),
+            admin_login: ADMIN.to_owned(),
+            admin_password: String::new(),
+        })
+    }
+
+    /// All, or one environment's (`PROJECT/NAME` or an id); by name.
+    pub async fn tenants(&self, environment: Option<&str>) -> Result<Vec<Tenant>> {
+        let database = self.database().await?;
+        let environment = match environment {
+            Some(environment) => Some(crate::environment::find(&database, environment).await?.id),
+            None => None,
+        };
+        let tenants = database::tenant::list(&database, environment).await?;
+        Ok(tenants.into_iter().map(|tenant| self.shown(tenant)).collect())
+    }
+
+    /// `tenant` is a name or an id, here and below.
+    pub async fn tenant(&self, tenant: &str) -> Result<Tenant> {
+        Ok(self.shown(find(&self.database().await?, tenant).await?))
+    }
+
+    /// Visitors get a page that says so; its history goes on being kept.
+    pub async fn suspend_tenant(&self, tenant: &str) -> Result<Tenant> {
+        self.turn(tenant, TenantState::Active, TenantState::Suspended, "only an active one is suspended")
+            .await
+    }
+
+    pub async fn resume_tenant(&self, tenant: &str) -> Result<Tenant> {
+        self.turn(tenant, TenantState::Suspended, TenantState::Active, "only a suspended one is resumed")
+            .await
+    }
+
+    async fn turn(&self, tenant: &str, from: TenantState, to: TenantState, rule: &str) -> Result<Tenant> {
+        let mut connection = self.database().await?;
+        let tenant = find(&connection, tenant).await?;
+        let transaction = database::begin(&mut connection).await?;
+        match database::tenant::set_state(&transaction, tenant.id, &[from], to, None).await? {
+            database::Guarded::Moved => {}
+            // Asked twice, it is so already.
+            database::Guarded::Found(state) if state == to => {}
+            database::Guarded::Found(state) => {
+                return Err(Refusal::wrong_state(format!("{} is {state}: {rule}", tenant.name)).into());
+            }
+            database::Guarded::Missing => return Err(missing(&tenant.name)),
+        }
+        if to == TenantState::Active {
+            // What was seen of it was its being stopped.
+            database::observation::reset(&transaction, tenant.id).await?;
+        }
+        database::commit(transaction).await?;
+        self.routed();
+        Ok(self.shown(get(&connection, tenant.id).await?))
+    }
+
+    /// Takes it out of service for good; `confirmed_name` must be its name.
+    pub async fn archive_tenant(&self, tenant: &str, confirmed_name: &str) -> Result<Tenant> {
+        let mut connection = self.database().await?;
+        let tenant = find(&connection, tenant).await?;
+        if confirmed_name != tenant.name {
+            return Err(Refusal::invalid(format!("{confirmed_name:?} is not the name of {}", tenant.name))
+                .hint("archiving takes a tenant out of service for good; type its name to confirm")
+                .into());
+        }
+        let transaction = database::begin(&mut connection).await?;
+        match database::tenant::lock(&transaction, tenant.id).await? {
+            None => return Err(missing(&tenant.name)),
+            Some(TenantState::Archived) => return Ok(self.shown(tenant)),
+            Some(_) => {}
+        }
+        for run in database::run::queued_of(&transaction, tenant.id).await? {
+            crate::run::cancel_queued(&transaction, run, "its tenant was archived").await?;
+        }
+        let changing = [RunKind::Provision, RunKind::Restore];
+        if let Some(kind) = database::run::live_of(&transaction, tenant.id, &changing).await? {
+            return Err(crate::run::busy(&tenant.name, kind));
+        }
+        let from = database::sources(TenantState::Archived);
+        let moved =
+            database::tenant::set_state(&transaction, tenant.id, &from, TenantState::Archived, None).await?;
+        expect(moved, "tenant")?;
+        database::commit(transaction).await?;
+        self.routed();
+        self.told();
+        Ok(self.shown(get(&connection, tenant.id).await?))
+    }
+
+    pub(crate) fn shown(&self, tenant: database::tenant::Tenant) -> Tenant {
+        let settings = self.settings();
+        Tenant {
+            id: tenant.id.0,
+            url: url(settings, &tenant.subdomain),
+            name: tenant.name,
+            environment: tenant.environment,
+            subdomain: tenant.subdomain,
+            database: tenant.database,
+            state: tenant.state,
+            serving: match tenant.state {
+                TenantState::Suspended | TenantState::Archived | TenantState::Draft => Serving::Stopped,
+                TenantState::Active | TenantState::Provisioning => tenant.serving,
+            },
+            tier: tenant.tier,
+            max_users: tenant.limits.users,
+            max_storage_bytes: tenant.limits.storage_bytes,
+            max_ai_operations_per_day: tenant.limits.ai_operations_per_day,
+            subscription_ends_at: tenant.subscription_ends_at,
+            lineage: tenant.placed.map(|placed| placed.lineage.0),
+            cluster_state: tenant.placed.map(|placed| placed.cluster_state),
+            restorable_from: restorable_from(settings, tenant.first_backup_at, Timestamp::now()),
+            created_at: tenant.created_at,
+        }
+    }
+}
+
+/// The first second a tenant can be given back as: when its first backup was
+/// whole, or where the retention window starts.
+pub(crate) fn restorable_from(
+    settings: &Settings,
+    first_backup: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let window = now.checked_sub(settings.retention()).unwrap_or(Timestamp::MIN);
+    first_backup.map(|backup| backup.max(window))
+}
+
+pub(crate) async fn find(on: &impl database::On, tenant: &str) -> Result<database::tenant::Tenant> {
+    database::tenant::find(on, tenant).await?.ok_or_else(|| missing(tenant))
+}
+
+pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<database::tenant::Tenant> {
+    database::tenant::get(on, tenant).await?.ok_or_else(|| missing(&tenant.to_string()))
+}
+
+fn missing(tenant: &str) -> Error {
+    Refusal::not_found("tenant", tenant).hint("`heddle tenant list` shows them").into()
+}
+
+fn taken_subdomain(subdomain: &Subdomain) -> Error {
+    Refusal::new(Kind::Taken, format!("the subdomain {subdomain} is taken by another tenant"))
+        .hint("choose another subdomain for it")
+        .into()
+}
+
+fn taken_name(name: &Slug) -> Error {
+    Refusal::new(Kind::Taken, format!("a tenant named {name} is there already"))
+        .hint("choose another name; names are unique on the platform")
+        .into()
+}
+
+fn url(settings: &Settings, subdomain: &str) -> String {
+    let base = &settings.base_domain;
+    match settings.router_port {
+        80 => format!("http://{subdomain}.{base}"),
+        port => format!("http://{subdomain}.{base}:{port}"),
+    }
+}

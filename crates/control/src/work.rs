@@ -1,0 +1,92 @@
+//! What a claimed run is to do, put together from what is known now.
+
+use std::time::Duration;
+
+use database::On;
+use model::RestoreId;
+use model::restore::{Plan, Target};
+use model::run::RunKind;
+use protocol::internal::{BuildWork, Placed, TenantWork, Work};
+
+use crate::tenant::ADMIN_HASH;
+use crate::{Control, Error, Refusal, Result};
+
+impl Control {
+    pub(crate) async fn work(&self, on: &impl On, run: &database::run::Run) -> Result<Work> {
+        let missing = |what: &str| Error::from(Refusal::not_found(what, format!("of the run {}", run.id)));
+        if run.kind == RunKind::Build {
+            let build = crate::build::find(on, run.build_id.ok_or_else(|| missing("build"))?).await?;
+            return Ok(Work::Build { build: crate::build::work(build) });
+        }
+        let row = crate::tenant::get(on, run.tenant_id.ok_or_else(|| missing("tenant"))?).await?;
+        let build = crate::build::work(crate::build::find(on, row.build_id).await?);
+        let tenant = self.tenant_work(&row, build.clone());
+        if !matches!(run.kind, RunKind::Provision | RunKind::Expire) {
+            crate::snapshot::serves(&row)?;
+        }
+        Ok(match run.kind {
+            RunKind::Build | RunKind::Provision => {
+                let hash = run.payload.get(ADMIN_HASH).and_then(|hash| hash.as_str());
+                let admin_password_hash = hash.ok_or_else(|| missing("administrator password"))?.to_owned();
+                Work::Provision { tenant, build, admin_password_hash }
+            }
+            RunKind::Backup => Work::Backup { tenant },
+            RunKind::Snapshot => {
+                let snapshot =
+                    crate::snapshot::get(on, run.snapshot_id.ok_or_else(|| missing("snapshot"))?).await?;
+                Work::Snapshot { tenant, snapshot: snapshot.id, name: snapshot.name }
+            }
+            RunKind::PlanRestore => {
+                let restore =
+                    crate::restore::get(on, run.restore_id.ok_or_else(|| missing("restore"))?).await?;
+                Work::PlanRestore { tenant, restore: restore.id, target: restore.target }
+            }
+            RunKind::Restore => {
+                let restore = run.restore_id.ok_or_else(|| missing("restore"))?;
+                restore_work(on, tenant, restore).await?
+            }
+            RunKind::Expire => {
+                let retention = self.settings().retention();
+                let retired = database::cluster::retired(on, retention, Some(row.id), Duration::ZERO).await?;
+                let clusters = retired.into_iter().flat_map(|(_, clusters)| clusters).collect();
+                Work::Expire { tenant, clusters }
+            }
+        })
+    }
+
+    pub(crate) fn tenant_work(&self, tenant: &database::tenant::Tenant, build: BuildWork) -> TenantWork {
+        let settings = self.settings();
+        TenantWork {
+            tenant: tenant.id,
+            name: tenant.name.clone(),
+            ordinal: tenant.ordinal,
+            database: tenant.database.clone(),
+            hostnames: vec![hostname(settings, &tenant.subdomain)],
+            state: tenant.state,
+            build,
+            placed: tenant.placed.map(|placed| Placed {
+                tenant_database: placed.tenant_database,
+                cluster: placed.cluster,
+                lineage: placed.lineage,
+            }),
+            retention_days: settings.retention_days,
+        }
+    }
+}
+
+async fn restore_work(on: &impl On, tenant: TenantWork, restore: RestoreId) -> Result<Work> {
+    let restore = crate::restore::get(on, restore).await?;
+    let target: Target = restore.target;
+    let plan = restore
+        .plan
+        .ok_or_else(|| Refusal::wrong_state(format!("the restore {} has no plan", restore.id)))?;
+    let plan: Plan =
+        serde_json::from_value(plan).map_err(|source| Error::Stored { what: "a restore's plan", source })?;
+    let to =
+        restore.to.map(|(tenant_database, cluster, lineage)| Placed { tenant_database, cluster, lineage });
+    Ok(Work::Restore { tenant, restore: restore.id, state: restore.state, target, plan, to })
+}
+
+pub(crate) fn hostname(settings: &crate::Settings, subdomain: &str) -> String {
+    format!("{subdomain}.{}", settings.base_domain)
+}

@@ -1,0 +1,13 @@
+//! Control's operations against a real PostgreSQL.
+
+mod access;
+mod history;
+mod inputs;
+mod platform;
+mod queue;
+mod reconcile;
+mod routes;
+#[path = "../../../database/tests/it/scratch.rs"]
+#[allow(dead_code)]
+mod scratch;
+mod tenants;

@@ -1,0 +1,2 @@
+-- $1 id
+SELECT id, name, prefix, secret_hash, created_at, last_used_at, revoked_at FROM ops.api_keys WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT id, name, created_at FROM ops.projects ORDER BY name

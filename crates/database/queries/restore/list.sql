@@ -1,0 +1,6 @@
+-- $1 tenant
+SELECT id, tenant_id, tenant, state, snapshot_id, snapshot, at, plan, shown, reason, created_at, to_database_id,
+       to_cluster_id, to_lineage_id, run_id
+FROM ops.restore_details
+WHERE tenant_id = $1
+ORDER BY id DESC

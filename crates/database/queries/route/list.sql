@@ -1,0 +1,4 @@
+SELECT id, subdomain, name, state, serving, http, gevent, router_key
+FROM ops.tenant_details
+WHERE state <> 'draft'
+ORDER BY subdomain

@@ -1,0 +1,1 @@
+SELECT number, name, checksum FROM ops.schema_migrations ORDER BY number

@@ -1,0 +1,1 @@
+DELETE FROM ops.sign_in_failures WHERE last_at < now() - interval '1 day'

@@ -1,0 +1,1 @@
+UPDATE ops.snapshots SET state = 'expired' WHERE state IN ('ready', 'failed') AND expires_at < now()

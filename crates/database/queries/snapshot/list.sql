@@ -1,0 +1,6 @@
+-- $1 tenant
+SELECT id, tenant_id, tenant, name, state, kind, lineage_id, lsn, wal_file, backup_id, size, missing_files, taken_at,
+       expires_at, created_at, run_id
+FROM ops.snapshot_details
+WHERE tenant_id = $1
+ORDER BY id DESC

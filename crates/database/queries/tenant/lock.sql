@@ -1,0 +1,2 @@
+-- $1 id
+SELECT state FROM ops.tenants WHERE id = $1 FOR UPDATE

@@ -1,0 +1,19 @@
+-- Run by an administrator before each migration; changes nothing the second time.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'heddle_owner') THEN
+        CREATE ROLE heddle_owner NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'heddle_control') THEN
+        CREATE ROLE heddle_control LOGIN NOINHERIT;
+    END IF;
+    IF NOT pg_has_role(current_user, 'heddle_owner', 'MEMBER') THEN
+        EXECUTE format('GRANT heddle_owner TO %I', current_user);
+    END IF;
+    -- Nobody but the two has business in this database.
+    EXECUTE format('REVOKE CONNECT, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO heddle_control', current_database());
+END $$;
+
+CREATE SCHEMA IF NOT EXISTS ops AUTHORIZATION heddle_owner;
+GRANT USAGE ON SCHEMA ops TO heddle_control;

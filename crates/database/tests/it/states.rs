@@ -1,0 +1,396 @@
+//! The schema's CHECKs mirror `model`'s enums, and guarded updates move rows
+//! along the states' arrows and along nothing else.
+
+use database::{Guarded, Pool, State, sources};
+use jiff::Timestamp;
+use model::cluster::{ClusterKind, ClusterState};
+use model::lsn::Lsn;
+use model::project::{BuildState, Stage};
+use model::restore::RestoreState;
+use model::run::{Level, RunKind, RunState};
+use model::snapshot::{SnapshotKind, SnapshotState};
+use model::tenant::{Limits, Serving, TenantState, Tier};
+use model::{
+    BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
+};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::scratch::Scratch;
+
+#[tokio::test]
+async fn checks_mirror_the_enums() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    let mut expected = vec![
+        ("builds_state_written", written(BuildState::ALL)),
+        ("clusters_kind_written", written(ClusterKind::ALL)),
+        ("clusters_state_written", written(ClusterState::ALL)),
+        ("environments_stage_written", written(Stage::ALL)),
+        ("restores_state_written", written(RestoreState::ALL)),
+        ("run_events_level_written", written(Level::ALL)),
+        ("runs_kind_written", written(RunKind::ALL)),
+        ("runs_state_written", written(RunState::ALL)),
+        ("snapshots_kind_written", written(SnapshotKind::ALL)),
+        ("snapshots_state_written", written(SnapshotState::ALL)),
+        ("tenant_observations_serving_written", written(Serving::ALL)),
+        ("tenants_state_written", written(TenantState::ALL)),
+        ("tenants_tier_written", written(Tier::ALL)),
+    ];
+    let rows = admin
+        .query(
+            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint
+             WHERE conname LIKE '%\\_written' ORDER BY conname",
+            &[],
+        )
+        .await
+        .unwrap();
+    let mut found: Vec<(String, Vec<String>)> = rows
+        .iter()
+        .map(|row| {
+            let definition: String = row.get(1);
+            let mut texts: Vec<String> =
+                definition.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+            texts.sort();
+            (row.get(0), texts)
+        })
+        .collect();
+    found.sort();
+    expected.sort();
+    let expected: Vec<(String, Vec<String>)> =
+        expected.into_iter().map(|(name, texts)| (name.to_owned(), texts)).collect();
+    assert_eq!(found, expected);
+}
+
+fn written(all: &[impl ToString]) -> Vec<String> {
+    let mut texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts
+}
+
+#[tokio::test]
+async fn limits_default_to_the_models() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    let world = World::new(&admin).await;
+    let row = admin
+        .query_one(
+            "SELECT max_users, max_storage_bytes, max_ai_operations_per_day, ordinal FROM ops.tenants WHERE id = $1",
+            &[&world.tenant.0],
+        )
+        .await
+        .unwrap();
+    let limits = Limits { users: row.get(0), storage_bytes: row.get(1), ai_operations_per_day: row.get(2) };
+    assert_eq!(limits, Limits::default());
+    assert_eq!(row.get::<_, i32>(3), 1);
+}
+
+/// Ids of one of everything, related as they would be.
+struct World {
+    build: BuildId,
+    tenant: TenantId,
+    cluster: ClusterId,
+    lineage: LineageId,
+    database: TenantDatabaseId,
+    backup: BackupId,
+    snapshot: SnapshotId,
+    restore: RestoreId,
+    run: RunId,
+}
+
+impl World {
+    async fn new(admin: &Client) -> Self {
+        let id = |n: u128| Uuid::from_u128(n);
+        let sql = "
+            INSERT INTO ops.projects (id, name) VALUES ('$1', 'demo');
+            INSERT INTO ops.builds (id, project_id, state, odoo, addons, modules, odoo_version)
+                VALUES ('$2', '$1', 'ready', '/odoo', '{}', '{base}', '18.0');
+            INSERT INTO ops.environments (id, project_id, name, stage, build_id)
+                VALUES ('$3', '$1', 'live', 'production', '$2');
+            INSERT INTO ops.workers (id, name, version) VALUES ('$4', 'here', '0');
+            INSERT INTO ops.clusters (id, kind, state, worker_id) VALUES ('$5', 'cell', 'ready', '$4');
+            INSERT INTO ops.tenants (id, environment_id, name, subdomain, database, state, tier)
+                VALUES ('$6', '$3', 'acme', 'acme', 'acme', 'draft', 'basic');
+            INSERT INTO ops.lineages (id, tenant_id, timeline, system_identifier, segment_size, database)
+                VALUES ('$7', '$6', 1, 18446744073709551615, 1048576, 'acme');
+            INSERT INTO ops.tenant_databases (id, tenant_id, cluster_id, lineage_id, database)
+                VALUES ('$8', '$6', '$5', '$7', 'acme');
+            UPDATE ops.tenants SET state = 'active', tenant_database_id = '$8';
+            INSERT INTO ops.base_backups (id, tenant_id, lineage_id, start_lsn, stop_lsn, stopped_at, size, stored)
+                VALUES ('$9', '$6', '$7', '0/100', '0/200', now(), 5000000000, 1000);
+            INSERT INTO ops.snapshots (id, tenant_id, name, state, kind, expires_at)
+                VALUES ('$a', '$6', 'before', 'creating', 'manual', now() + interval '1 day');
+            INSERT INTO ops.restores (id, tenant_id, state, at) VALUES ('$b', '$6', 'planning', now());
+            INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester)
+                VALUES ('$c', 'backup', 'queued', '$1', '$6', 'platform')";
+        let sql = (1..=12u128)
+            .rev()
+            .fold(sql.to_owned(), |sql, n| sql.replace(&format!("'${n:x}'"), &format!("'{}'", id(n))));
+        admin.batch_execute(&sql).await.expect("make one of everything");
+        Self {
+            build: BuildId(id(2)),
+            cluster: ClusterId(id(5)),
+            tenant: TenantId(id(6)),
+            lineage: LineageId(id(7)),
+            database: TenantDatabaseId(id(8)),
+            backup: BackupId(id(9)),
+            snapshot: SnapshotId(id(10)),
+            restore: RestoreId(id(11)),
+            run: RunId(id(12)),
+        }
+    }
+}
+
+/// Walks every pair of states: `put` is SQL that brings the row into a state,
+/// `step` the guarded update.
+async fn walk<S: State + std::fmt::Debug>(
+    scratch: &Scratch,
+    table: &str,
+    row: Uuid,
+    put: impl Fn(S) -> String,
+    step: impl AsyncFn(&database::Connection, S, S) -> Guarded<S>,
+) {
+    let admin = scratch.admin().await;
+    let pool = Pool::connect(&scratch.url(), 1).await.unwrap();
+    let connection = pool.get().await.unwrap();
+    for &from in S::all() {
+        for &to in S::all() {
+            let put = format!("UPDATE ops.{table} SET {} WHERE id = '{row}'", put(from));
+            admin.batch_execute(&put).await.unwrap_or_else(|error| panic!("{put}: {error:?}"));
+            let expected = if from.may_become(to) { Guarded::Moved } else { Guarded::Found(from) };
+            assert_eq!(step(&connection, from, to).await, expected, "{table}: {from} -> {to}");
+            let sql = format!("SELECT state FROM ops.{table} WHERE id = $1");
+            let state: String = admin.query_one(&sql, &[&row]).await.unwrap().get(0);
+            let expected = if from.may_become(to) { to } else { from };
+            assert_eq!(state, expected.as_str(), "{table}: {from} -> {to}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn builds_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let put = |state: BuildState| {
+        let version = if state == BuildState::Ready { "'18.0'" } else { "NULL" };
+        format!("state = '{state}', odoo_version = {version}")
+    };
+    walk(&scratch, "builds", world.build.0, put, async |on, _, to| {
+        let version = (to == BuildState::Ready).then_some("18.0");
+        database::build::set_state(on, world.build, &sources(to), to, version).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tenants_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let put = |state: TenantState| {
+        let served = matches!(state, TenantState::Active | TenantState::Suspended);
+        let database = if served { format!("'{}'", world.database) } else { "NULL".to_owned() };
+        let archived = if state == TenantState::Archived { "now()" } else { "NULL" };
+        format!("state = '{state}', tenant_database_id = {database}, archived_at = {archived}")
+    };
+    walk(&scratch, "tenants", world.tenant.0, put, async |on, _, to| {
+        let serves = (to == TenantState::Active).then_some(world.database);
+        database::tenant::set_state(on, world.tenant, &sources(to), to, serves).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clusters_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let put = |state: ClusterState| {
+        let since = |wanted| if state == wanted { "now()" } else { "NULL" };
+        format!(
+            "state = '{state}', fenced_at = {}, dropped_at = {}",
+            since(ClusterState::Fenced),
+            since(ClusterState::Dropped)
+        )
+    };
+    walk(&scratch, "clusters", world.cluster.0, put, async |on, _, to| {
+        database::cluster::set_state(on, world.cluster, &sources(to), to).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn snapshots_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let proof = database::snapshot::Proof {
+        lineage: world.lineage,
+        lsn: Lsn(0x200),
+        wal_file: "000000010000000000000001",
+        backup: world.backup,
+        size: 5_000_000_000,
+        missing_files: 0,
+        taken_at: Timestamp::now(),
+    };
+    let put = |state: SnapshotState| match state {
+        SnapshotState::Ready | SnapshotState::Restoring => format!(
+            "state = '{state}', lineage_id = '{}', lsn = '0/200', wal_file = 'w', backup_id = '{}', size = 1,
+             missing_files = 0, taken_at = now()",
+            world.lineage, world.backup
+        ),
+        _ => format!(
+            "state = '{state}', lineage_id = NULL, lsn = NULL, wal_file = NULL, backup_id = NULL, size = NULL,
+             missing_files = NULL, taken_at = NULL"
+        ),
+    };
+    walk(&scratch, "snapshots", world.snapshot.0, put, async |on, from, to| {
+        if (from, to) == (SnapshotState::Creating, SnapshotState::Ready) {
+            return database::snapshot::set_ready(on, world.snapshot, &proof).await.unwrap();
+        }
+        database::snapshot::set_state(on, world.snapshot, &sources(to), to).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn restores_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let put = |state: RestoreState| {
+        let plan = if state == RestoreState::Planning { "NULL" } else { "'{}'" };
+        let ended = matches!(state, RestoreState::Succeeded | RestoreState::Failed);
+        let reason = if state == RestoreState::Failed { "'why'" } else { "NULL" };
+        let made =
+            matches!(state, RestoreState::Switching | RestoreState::Switched | RestoreState::Succeeded);
+        let database = if made { format!("'{}'", world.database) } else { "NULL".to_owned() };
+        let ended = if ended { "now()" } else { "NULL" };
+        format!(
+            "state = '{state}', plan = {plan}, shown = {plan}, reason = {reason}, ended_at = {ended},
+             to_database_id = {database}"
+        )
+    };
+    walk(&scratch, "restores", world.restore.0, put, async |on, _, to| {
+        if to == RestoreState::Planned {
+            let plan = serde_json::json!({});
+            return database::restore::set_planned(on, world.restore, &plan, &plan).await.unwrap();
+        }
+        let reason = (to == RestoreState::Failed).then_some("why");
+        let made = (to == RestoreState::Switching).then_some(world.database);
+        database::restore::set_state(on, world.restore, &sources(to), to, reason, made).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn runs_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let world = World::new(&scratch.admin().await).await;
+    let put = |state: RunState| {
+        let started = if state == RunState::Queued { "NULL" } else { "now()" };
+        let ended = if state.ended() { "now()" } else { "NULL" };
+        let reason = if state == RunState::Failed { "'why'" } else { "NULL" };
+        format!(
+            "state = '{state}', attempts = 1, fence = 1, started_at = {started}, ended_at = {ended},
+             reason = {reason}"
+        )
+    };
+    walk(&scratch, "runs", world.run.0, put, async |on, _, to| {
+        let reason = matches!(to, RunState::Failed | RunState::Cancelled).then_some("why");
+        database::run::set_state(on, world.run, &sources(to), to, reason, None).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_there_is_missing() {
+    let scratch = Scratch::new().await;
+    let pool = Pool::connect(&scratch.url(), 1).await.unwrap();
+    let connection = pool.get().await.unwrap();
+    let (from, to) = ([TenantState::Active], TenantState::Suspended);
+    let moved = database::tenant::set_state(&connection, TenantId::new(), &from, to, None).await.unwrap();
+    assert_eq!(moved, Guarded::Missing);
+}
+
+/// Broken invariants are refused by the schema itself.
+#[tokio::test]
+async fn rows_that_contradict_themselves_are_refused() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    World::new(&admin).await;
+    for (sql, constraint) in [
+        ("UPDATE ops.tenants SET tenant_database_id = NULL", "tenants_served_has_database"),
+        ("UPDATE ops.tenants SET state = 'draft'", "tenants_unprovisioned_has_none"),
+        ("UPDATE ops.tenants SET state = 'archived'", "tenants_archived_since"),
+        ("UPDATE ops.tenants SET subdomain = 'Acme'", "tenants_subdomain_check"),
+        ("UPDATE ops.tenants SET subdomain = 'a1'", "tenants_subdomain_check"),
+        ("UPDATE ops.tenants SET subdomain = 'acme-'", "tenants_subdomain_check"),
+        ("UPDATE ops.tenants SET max_users = 0", "tenants_max_users_check"),
+        ("UPDATE ops.tenants SET state = 'gone'", "tenants_state_written"),
+        ("UPDATE ops.builds SET odoo_version = NULL", "builds_ready_is_versioned"),
+        ("UPDATE ops.clusters SET state = 'fenced'", "clusters_fenced_since"),
+        ("UPDATE ops.clusters SET state = 'dropped'", "clusters_dropped_since"),
+        ("UPDATE ops.snapshots SET state = 'ready'", "snapshots_ready_is_proven"),
+        ("UPDATE ops.snapshots SET lsn = '0/1'", "snapshots_unproven_has_nothing"),
+        ("UPDATE ops.restores SET state = 'planned'", "restores_planned_has_plan"),
+        ("UPDATE ops.restores SET state = 'failed', ended_at = now()", "restores_failed_has_reason"),
+        ("UPDATE ops.restores SET at = NULL", "restores_one_target"),
+        ("UPDATE ops.runs SET state = 'running'", "runs_running_since"),
+        ("UPDATE ops.runs SET state = 'cancelled'", "runs_ended_since"),
+        ("UPDATE ops.runs SET started_at = now()", "runs_queued_not_started"),
+        ("UPDATE ops.runs SET idempotency_key = 'k'", "runs_key_has_hash"),
+        ("UPDATE ops.lineages SET fork_lsn = '0/1'", "lineages_parent_has_fork"),
+    ] {
+        let refused = admin.batch_execute(sql).await.expect_err(sql);
+        let found = refused.as_db_error().and_then(|error| error.constraint());
+        assert_eq!(found, Some(constraint), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_project_has_one_production() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    World::new(&admin).await;
+    let second = "INSERT INTO ops.environments (id, project_id, name, stage, build_id)
+                  SELECT gen_random_uuid(), project_id, 'second', 'production', build_id FROM ops.environments";
+    let refused = admin.batch_execute(second).await.unwrap_err();
+    let found = refused.as_db_error().and_then(|error| error.constraint());
+    assert_eq!(found, Some("environments_one_production"));
+}
+
+#[tokio::test]
+async fn one_of_many_switches_at_once_wins() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    let world = World::new(&admin).await;
+    let mut others = Vec::new();
+    for n in 100..108u128 {
+        let id = Uuid::from_u128(n);
+        let sql = format!(
+            "INSERT INTO ops.clusters (id, kind, state, worker_id) SELECT '{id}', 'cell', 'ready', worker_id
+                 FROM ops.clusters LIMIT 1;
+             INSERT INTO ops.lineages (id, tenant_id, parent_id, fork_lsn, timeline, system_identifier,
+                                       segment_size, database)
+                 VALUES ('{id}', '{}', '{}', '0/200', 2, 1, 1048576, 'acme');
+             INSERT INTO ops.tenant_databases VALUES ('{id}', '{}', '{id}', '{id}', 'acme')",
+            world.tenant, world.lineage, world.tenant
+        );
+        admin.batch_execute(&sql).await.unwrap();
+        others.push(TenantDatabaseId(id));
+    }
+    let pool = Pool::connect(&scratch.url(), 8).await.unwrap();
+    let mut switches = tokio::task::JoinSet::new();
+    for to in others {
+        let pool = pool.clone();
+        let (tenant, from) = (world.tenant, world.database);
+        switches.spawn(async move {
+            let connection = pool.get().await.unwrap();
+            (to, database::tenant::point(&connection, tenant, from, to).await.unwrap())
+        });
+    }
+    let outcomes = switches.join_all().await;
+    let won: Vec<TenantDatabaseId> =
+        outcomes.iter().filter(|(_, outcome)| outcome.moved()).map(|(to, _)| *to).collect();
+    assert_eq!(won.len(), 1, "{outcomes:?}");
+    for (_, outcome) in outcomes {
+        assert!(outcome.moved() || outcome == Guarded::Found(Some(won[0])), "{outcome:?}");
+    }
+}
