@@ -53,10 +53,12 @@ async fn snapshot(house: &House, cell: &Cell, lineage: LineageId, name: &str) ->
     let client = cell.connect().await;
     let id = SnapshotId::new();
     let at = now(&client).await;
-    let query = format!("SELECT pg_create_restore_point('{}')", SnapshotPoint::restore_point(id));
+    let query = format!("SELECT pg_create_restore_point('{}')", SnapshotPoint::restore_point(id, 1));
     let lsn = lsn(&client, &query).await;
     switch(house, cell, lineage).await;
-    house.archive.put_snapshot(SnapshotPoint { id, lineage, name: name.into(), lsn, at }).await.unwrap();
+    let restore_point = SnapshotPoint::restore_point(id, 1);
+    let point = SnapshotPoint { id, lineage, name: name.into(), restore_point, lsn, at };
+    house.archive.put_snapshot(point).await.unwrap();
     id
 }
 

@@ -267,6 +267,7 @@ async fn everything_is_read_back_and_what_is_wrong_is_found() {
         id: SnapshotId::new(),
         lineage: parent.id,
         name: "one".into(),
+        restore_point: "heddle-1".into(),
         lsn: Lsn(9),
         at: at(15),
     };

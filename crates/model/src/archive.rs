@@ -58,14 +58,19 @@ pub struct SnapshotPoint {
     pub id: SnapshotId,
     pub lineage: LineageId,
     pub name: String,
+    /// The name of the point in the WAL.
+    pub restore_point: String,
+    /// The end of the point's record.
     pub lsn: Lsn,
+    /// No later than the point.
     pub at: Timestamp,
 }
 
 impl SnapshotPoint {
-    /// The restore point's name in the WAL.
-    pub fn restore_point(id: SnapshotId) -> String {
-        format!("heddle-{id}")
+    /// A restore point's name: another for each attempt, since one that a killed
+    /// attempt wrote stays in the WAL and stands for an earlier state.
+    pub fn restore_point(id: SnapshotId, attempt: i32) -> String {
+        format!("heddle-{id}-{attempt}")
     }
 }
 

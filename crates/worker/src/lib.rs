@@ -1,1 +1,87 @@
+//! A worker: claims runs and executes them, and keeps its host's tenants
+//! running.
+//!
+//! It holds nothing that matters in memory: programs run under shims that
+//! outlive it, facts are committed by control as they become true, and every
+//! step can be taken up by the next process after a SIGKILL at any point.
 
+mod answer;
+mod cell;
+mod claim;
+mod failure;
+mod host;
+mod keep;
+mod layout;
+mod ports;
+mod report;
+mod secrets;
+mod serve;
+mod steps;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use daemon::shutdown::Shutdown;
+use daemon::tasks::{OnError, Tasks};
+use protocol::client::Client;
+use protocol::internal::{Register, Registered};
+
+pub use failure::Failure;
+use host::Host;
+
+/// What a worker is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data: PathBuf,
+    pub run_dir: PathBuf,
+    pub repository: PathBuf,
+    pub control: Client,
+    /// Names this host's worker across its restarts.
+    pub name: String,
+    /// The first user id for tenants' programs; used when root only.
+    pub identity_base: u32,
+    /// Where PostgreSQL's programs are; None: found.
+    pub postgres_bin: Option<PathBuf>,
+    /// Odoo's HTTP workers for each tenant; 0: threaded.
+    pub odoo_workers: u16,
+    /// The binary that cells and shims run as.
+    pub heddle: PathBuf,
+}
+
+/// Works until the shutdown begins, then lets runs under way end. Tenants'
+/// programs go on running.
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
+    let control = config.control.clone();
+    let name = config.name.clone();
+    let host = Arc::new(Host::open(config).await?);
+    let register = Register { name, version: env!("CARGO_PKG_VERSION").to_owned() };
+    let registered: Registered = tokio::select! {
+        registered = report::patiently(|| control.post("/internal/workers", &register)) =>
+            registered.map_err(|source| Failure::new("register with control").caused_by(source))?,
+        () = shutdown.begun() => return Ok(()),
+    };
+    let worker = registered.worker;
+    host.registered(worker);
+    tracing::info!(%worker, "registered");
+
+    let tasks = Tasks::new(shutdown.clone());
+    let keeping = host.clone();
+    tasks.spawn("keep tenants running", OnError::Restart, move |shutdown| {
+        keep::run(keeping.clone(), worker, shutdown)
+    });
+    let answering = host.clone();
+    tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
+        answer::run(answering.clone(), worker, shutdown)
+    });
+    let claiming = host.clone();
+    tasks.spawn("claim runs", OnError::Restart, move |shutdown| {
+        claim::run(claiming.clone(), worker, shutdown)
+    });
+    let drained = tasks.drain(claim::GRACE).await;
+    match drained.failed {
+        None => Ok(()),
+        Some(failed) => {
+            Err(Failure::new(format!("keep task {:?} going", failed.task)).caused_by(failed.error))
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::LineageId;
@@ -21,6 +22,9 @@ use crate::{FileError, disk};
 /// what it sends or takes.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a push may wait for its lineage to be recorded.
+const LINEAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is read at once of a file that is to be kept.
 const PIECE: usize = 1 << 20;
@@ -79,7 +83,7 @@ pub(super) fn refuse(stream: &UnixStream, why: &str) {
     let _ = stream.try_write(&line(&Answer { error: Some(why.to_owned()), ..Answer::default() }));
 }
 
-pub(super) async fn serve(mut stream: UnixStream, access: Access) {
+pub(super) async fn serve(mut stream: UnixStream, access: Arc<RwLock<Access>>) {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let mut body = Vec::new();
@@ -112,7 +116,7 @@ fn line(answer: &Answer) -> Vec<u8> {
 
 type Reader<'a> = BufReader<tokio::net::unix::ReadHalf<'a>>;
 
-async fn request(reader: &mut Reader<'_>, access: &Access) -> Result<Done, Refusal> {
+async fn request(reader: &mut Reader<'_>, access: &RwLock<Access>) -> Result<Done, Refusal> {
     let mut line = Vec::new();
     let read = (&mut *reader).take(LINE_LIMIT);
     tokio::pin!(read);
@@ -124,15 +128,15 @@ async fn request(reader: &mut Reader<'_>, access: &Access) -> Result<Done, Refus
     let Ok(request) = serde_json::from_slice::<Request>(&line) else {
         return Err(Refusal::Bad("the request is not one that is known"));
     };
-    match (access, request) {
+    match (current(access), request) {
         (
-            Access::Wal { archive, push, .. },
+            Access::Wal { archive, .. },
             Request { push: Some(name), len: Some(len), fetch: None, keep: None },
         ) => {
-            let Some(lineage) = *push else {
+            let Some(lineage) = may_push(access).await else {
                 return Err(Refusal::Bad("this cell may not archive yet"));
             };
-            let pushed = push_file(reader, archive, lineage, &name, len).await;
+            let pushed = push_file(reader, &archive, lineage, &name, len).await;
             let error = pushed.as_ref().err().map(told);
             if let Some(error) = &error {
                 tracing::warn!(%lineage, name, error, "WAL was not taken into the repository");
@@ -143,12 +147,30 @@ async fn request(reader: &mut Reader<'_>, access: &Access) -> Result<Done, Refus
         (
             Access::Wal { archive, chain, .. },
             Request { fetch: Some(name), push: None, keep: None, len: None },
-        ) => fetch_file(archive, chain.as_ref(), &name).await,
+        ) => fetch_file(&archive, chain.as_ref(), &name).await,
         (
             Access::Files { archive },
             Request { keep: Some(name), len: Some(len), push: None, fetch: None },
-        ) => keep_file(reader, archive, &name, len).await,
+        ) => keep_file(reader, &archive, &name, len).await,
         _ => Err(Refusal::Bad("the request is not one that this socket answers")),
+    }
+}
+
+fn current(access: &RwLock<Access>) -> Access {
+    access.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The lineage that may be pushed to. A cell that has just been promoted
+/// archives before its lineage is recorded: it is held for that moment, since a
+/// refusal would make PostgreSQL pause.
+async fn may_push(access: &RwLock<Access>) -> Option<LineageId> {
+    let deadline = tokio::time::Instant::now() + LINEAGE_TIMEOUT;
+    loop {
+        match current(access) {
+            Access::Wal { push: Some(lineage), .. } => return Some(lineage),
+            _ if tokio::time::Instant::now() > deadline => return None,
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use model::program::Identity;
@@ -58,7 +58,7 @@ pub(super) async fn accept(listener: UnixListener, identity: Option<Identity>, a
             connection::refuse(&stream, "too many connections at once; try again");
             continue;
         };
-        let access = access.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let access = access.clone();
         connections.spawn(async move {
             connection::serve(stream, access).await;
             drop(permit);

@@ -167,7 +167,7 @@ fn to_snapshot(history: &History, snapshot: &SnapshotPoint) -> Result<Plan, Plan
     }
     let end = held.end(history, source);
     wal.push(range(source, from, held.to()));
-    let stop = Stop::Name { name: SnapshotPoint::restore_point(snapshot.id), lsn: snapshot.lsn };
+    let stop = Stop::Name { name: snapshot.restore_point.clone(), lsn: snapshot.lsn };
     Ok(Plan { source: source.lineage.id, backup: backup.id, wal, stop, end })
 }
 

@@ -222,7 +222,8 @@ impl World {
         live.append(now, 120, Kind::Point(id));
         let (lsn, lineage, state) = (live.insert, live.lineage.id, live.state.clone());
         live.switch(now);
-        let point = SnapshotPoint { id, lineage, name: "named".into(), lsn, at: time(now) };
+        let restore_point = SnapshotPoint::restore_point(id, 1);
+        let point = SnapshotPoint { id, lineage, name: "named".into(), restore_point, lsn, at: time(now) };
         self.snapshots.push((point, state));
     }
 
@@ -369,7 +370,7 @@ impl World {
                     }
                     (Kind::Commit(number), _) => state.push(number),
                     (Kind::Point(id), Stop::Name { name, lsn })
-                        if *name == SnapshotPoint::restore_point(id) =>
+                        if *name == SnapshotPoint::restore_point(id, 1) =>
                     {
                         assert!(position >= backup.stop, "stops before the backup is consistent");
                         assert_eq!(*lsn, record.end);

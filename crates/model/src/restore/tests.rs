@@ -64,7 +64,9 @@ impl Tenant {
 
     fn snapshot(&mut self, lineage: LineageId, tenths: u64, second: i64) -> SnapshotId {
         let id = SnapshotId::new();
-        let point = SnapshotPoint { id, lineage, name: "one".into(), lsn: lsn(tenths), at: at(second) };
+        let restore_point = SnapshotPoint::restore_point(id, 1);
+        let at = at(second);
+        let point = SnapshotPoint { id, lineage, name: "one".into(), restore_point, lsn: lsn(tenths), at };
         self.0.snapshots.push(point);
         id
     }
@@ -200,7 +202,7 @@ fn a_snapshot_names_its_own_lineage_and_point() {
     let snapshot = tenant.snapshot(first, 72, 150);
     let plan = plan(&tenant.0, Target::Snapshot(snapshot), now(), Duration::from_secs(1)).unwrap();
     assert_eq!((plan.source, plan.backup), (first, backup));
-    assert_eq!(plan.stop, Stop::Name { name: format!("heddle-{snapshot}"), lsn: lsn(72) });
+    assert_eq!(plan.stop, Stop::Name { name: format!("heddle-{snapshot}-1"), lsn: lsn(72) });
 }
 
 #[test]

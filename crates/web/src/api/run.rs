@@ -1,0 +1,112 @@
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+use axum::response::sse::Event;
+use axum::{Extension, Json as Answered};
+use control::RunFilter;
+use model::RunId;
+use model::run::RunState;
+use protocol::api::{Page, Run, RunEvent};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use super::Refused;
+use crate::WebState;
+use crate::extract::{Path, Query};
+use crate::failure::Answer;
+use crate::live::{self, After, Closing, Look};
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Only this tenant's.
+    pub tenant: Option<String>,
+    /// Only those in this state.
+    #[param(value_type = Option<String>)]
+    pub state: Option<RunState>,
+    /// At most this many, up to 1,000; default 100.
+    #[serde(default)]
+    #[param(value_type = Option<u32>)]
+    pub limit: u32,
+}
+
+/// Runs, newest first.
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs",
+    params(Filter), responses((status = 200, body = Page<Run>), Refused))]
+pub async fn list(
+    State(state): State<WebState>,
+    Query(filter): Query<Filter>,
+) -> Answer<Answered<Page<Run>>> {
+    let filter = RunFilter { tenant: filter.tenant, state: filter.state, limit: filter.limit.min(1000) };
+    Ok(Answered(Page { items: state.control.runs(&filter).await? }))
+}
+
+/// One run.
+#[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs", operation_id = "get_run",
+    params(("run" = Uuid, Path)), responses((status = 200, body = Run), Refused))]
+pub async fn get(State(state): State<WebState>, Path(run): Path<RunId>) -> Answer<Answered<Run>> {
+    Ok(Answered(state.control.run(run).await?))
+}
+
+/// At most 1,000 of a run's events, in order.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/events", tag = "runs", operation_id = "list_run_events",
+    params(("run" = Uuid, Path), ("after" = Option<i64>, Query, description = "Only events with a greater id")),
+    responses((status = 200, body = Page<RunEvent>), Refused))]
+pub async fn events(
+    State(state): State<WebState>,
+    Path(run): Path<RunId>,
+    Query(after): Query<After>,
+) -> Answer<Answered<Page<RunEvent>>> {
+    Ok(Answered(Page { items: state.control.run_events(run, after.after).await? }))
+}
+
+/// Follow a run, as server-sent events: `event` (a RunEvent, with its id),
+/// `run` (the Run, when its state has changed) and, when it has ended and all
+/// its events are told, `end` (the Run). `Last-Event-ID` goes on after an event.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/stream", tag = "runs", operation_id = "stream_run",
+    params(("run" = Uuid, Path), ("after" = Option<i64>, Query, description = "Only events with a greater id"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The same, as browsers say it")),
+    responses((status = 200, content_type = "text/event-stream", body = String), Refused))]
+pub async fn stream(
+    State(state): State<WebState>,
+    Path(run): Path<RunId>,
+    Query(after): Query<After>,
+    headers: HeaderMap,
+    closing: Option<Extension<Closing>>,
+) -> Answer<impl IntoResponse> {
+    let after = after.or_header(&headers)?;
+    // A run that does not exist is a problem, not an empty stream.
+    state.control.run(run).await?;
+    let mut seen = None;
+    let write = move |look: Look| {
+        let mut told: Vec<Event> =
+            look.events.iter().map(|event| json("event", event).id(event.id.to_string())).collect();
+        if seen.replace(look.run.state) != Some(look.run.state) {
+            told.push(json("run", &look.run));
+        }
+        if look.last {
+            told.push(json("end", &look.run));
+        }
+        told
+    };
+    Ok(live::run(state.control, run, after, closing, None, write))
+}
+
+fn json(name: &str, data: &impl Serialize) -> Event {
+    let data = serde_json::to_string(data).expect("an API type is representable as JSON");
+    Event::default().event(name).data(data)
+}
+
+/// Ask for a run to end; a running one ends when its worker has stopped.
+#[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "runs", operation_id = "cancel_run",
+    params(("run" = Uuid, Path)), responses((status = 200, body = Run), Refused))]
+pub async fn cancel(State(state): State<WebState>, Path(run): Path<RunId>) -> Answer<Answered<Run>> {
+    Ok(Answered(state.control.cancel_run(run).await?))
+}
+
+/// Queue a failed or cancelled run again.
+#[utoipa::path(post, path = "/api/v1/runs/{run}/retry", tag = "runs", operation_id = "retry_run",
+    params(("run" = Uuid, Path)), responses((status = 200, body = Run), Refused))]
+pub async fn retry(State(state): State<WebState>, Path(run): Path<RunId>) -> Answer<Answered<Run>> {
+    Ok(Answered(state.control.retry_run(run).await?))
+}

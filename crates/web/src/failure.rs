@@ -1,0 +1,182 @@
+//! What a request ends with when it cannot be answered.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use control::Kind;
+use protocol::api::Problem;
+
+/// A refused or failed request. As a response it is only a mark: the request
+/// layer writes it out as a problem document or an error page, with the
+/// request's id, and logs the cause where the fault is ours.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub status: StatusCode,
+    /// A stable word for clients.
+    pub kind: &'static str,
+    pub detail: String,
+    pub hint: Option<String>,
+    /// Set where the fault is ours; goes to the log and to nobody else.
+    pub cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+pub(crate) type Answer<T> = Result<T, Failure>;
+
+impl Failure {
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into(), hint: None, cause: None }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Kind::Invalid.as_str(), detail)
+    }
+
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Kind::Unauthenticated.as_str(), detail)
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, Kind::NotFound.as_str(), detail)
+    }
+
+    /// Our own fault: the client learns the request's id and nothing else.
+    pub fn ours(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "internal",
+            detail: "Heddle failed to do this. Nothing is known to be wrong with the request.".into(),
+            hint: Some("Control's log names the cause beside this request id.".into()),
+            cause: Some(cause.into()),
+        }
+    }
+
+    pub fn problem(&self, request_id: String) -> Problem {
+        Problem {
+            kind: self.kind.into(),
+            title: self.title().into(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            hint: self.hint.clone(),
+            request_id,
+        }
+    }
+
+    pub fn title(&self) -> &'static str {
+        match self.kind {
+            "invalid" => "The request is not valid",
+            "unauthenticated" => "Not signed in",
+            "forbidden" => "Not allowed",
+            "not-found" => "Not found",
+            "taken" => "Already taken",
+            "wrong-state" => "Not possible in its present state",
+            "stale" => "Out of date",
+            "key-reused" => "Idempotency key used before",
+            "too-many" => "Too many attempts",
+            "unavailable" => "Not available right now",
+            "too-large" => "Too large",
+            "internal" => "Something went wrong",
+            _ => self.status.canonical_reason().unwrap_or("Refused"),
+        }
+    }
+}
+
+impl From<control::Error> for Failure {
+    fn from(error: control::Error) -> Self {
+        match error {
+            control::Error::Refused(refusal) => Self {
+                status: StatusCode::from_u16(refusal.kind.status()).unwrap_or(StatusCode::BAD_REQUEST),
+                kind: refusal.kind.as_str(),
+                detail: refusal.detail,
+                hint: refusal.hint,
+                cause: None,
+            },
+            ours => Self::ours(ours),
+        }
+    }
+}
+
+impl From<askama::Error> for Failure {
+    fn from(error: askama::Error) -> Self {
+        Self::ours(error)
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Self {
+        match rejection.status() {
+            StatusCode::BAD_REQUEST => Self::not_found("there is nothing with such an id")
+                .hint("Ids are UUIDs, as the lists show them."),
+            _ => Self::ours(rejection),
+        }
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::invalid(format!("the query cannot be read: {}", innermost(&rejection)))
+    }
+}
+
+impl From<FormRejection> for Failure {
+    fn from(rejection: FormRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => Self::invalid(format!("the form cannot be read: {}", innermost(&rejection))),
+        }
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::MissingJsonContentType(_) => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Kind::Invalid.as_str(), "the body must be JSON")
+                    .hint("Send the header Content-Type: application/json.")
+            }
+            JsonRejection::JsonSyntaxError(error) => {
+                Self::invalid(format!("the body is no valid JSON: {}", innermost(&error)))
+            }
+            JsonRejection::JsonDataError(error) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Kind::Invalid.as_str(),
+                format!("the body does not fit: {}", innermost(&error)),
+            )
+            .hint("docs/reference/openapi.json describes every request's body."),
+            other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            other => Self::invalid(format!("the body cannot be read: {}", innermost(&other))),
+        }
+    }
+}
+
+fn too_large() -> Failure {
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than 1 MiB")
+}
+
+/// The extractors' own texts only repeat what their source says better.
+fn innermost(error: &dyn StdError) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}

@@ -1,0 +1,57 @@
+//! Takes a base backup of a tenant's cell.
+
+use archive::BackupRequest;
+use protocol::internal::{Fact, TenantWork};
+use tokio_postgres::Client;
+
+use crate::cell::{Cell, WAL_PATIENCE};
+use crate::failure::{Doing, Failure};
+use crate::host::Host;
+use crate::report::Run;
+
+pub async fn execute(host: &Host, run: &Run, tenant: &TenantWork) -> Result<(), Failure> {
+    let cell = Cell::serving(host, tenant)?;
+    let client = cell.connect().await?;
+    take(run, &cell, client).await?;
+    run.progress(1.0, "The backup is durable");
+    Ok(())
+}
+
+/// Takes a base backup of a running cell, and records it.
+pub async fn take(run: &Run, cell: &Cell<'_>, client: Client) -> Result<(), Failure> {
+    let progress = {
+        let run = run.clone();
+        let mut told = 0;
+        std::sync::Mutex::new(move |done: u64, all: u64| {
+            // Every tenth is enough for somebody who watches.
+            let tenth = done * 10 / all.max(1);
+            if tenth > told {
+                told = tenth;
+                run.progress(
+                    done as f64 / all.max(1) as f64 * 0.9,
+                    format!("Copied {} of {} MB", done >> 20, all >> 20),
+                );
+            }
+        })
+    };
+    let request = BackupRequest {
+        lineage: cell.lineage(),
+        data_dir: cell.cluster(0)?.data_dir,
+        client,
+        wal_timeout: WAL_PATIENCE,
+    };
+    let report = move |done, all| {
+        if let Ok(mut progress) = progress.lock() {
+            progress(done, all);
+        }
+    };
+    let backup = cell.archive().backup(request, report).await.doing("take a base backup")?;
+    run.info(format!(
+        "Base backup {}: {} MB, {} MB stored",
+        backup.id,
+        backup.size >> 20,
+        backup.stored >> 20
+    ));
+    run.record(Fact::BackupCompleted { tenant: cell.tenant, backup }).await?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! What runs do, one file per kind.
+
+mod backup;
+mod build;
+mod expire;
+mod materialise;
+mod plan_restore;
+mod provision;
+mod restore;
+mod snapshot;
+
+use std::fs;
+
+use model::TenantId;
+use protocol::internal::{Fact, Work};
+
+use crate::cell::Card;
+use crate::failure::{Doing, Failure};
+use crate::host::{Host, remove_folder};
+use crate::layout::{cell_program, odoo_program, recovery_program};
+use crate::report::Run;
+
+pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> {
+    match work {
+        Work::Build { build } => build::execute(host, run, &build).await,
+        Work::Provision { tenant, build, admin_password_hash } => {
+            provision::execute(host, run, &tenant, &build, &admin_password_hash).await
+        }
+        Work::Backup { tenant } => backup::execute(host, run, &tenant).await,
+        Work::Snapshot { tenant, snapshot, name } => {
+            snapshot::execute(host, run, &tenant, snapshot, &name).await
+        }
+        Work::PlanRestore { tenant, restore, target } => {
+            plan_restore::execute(host, run, &tenant, restore, target).await
+        }
+        Work::Restore { tenant, restore, state, target: _, plan, to } => {
+            restore::execute(host, run, &tenant, restore, state, plan, to).await
+        }
+        Work::Expire { tenant, clusters } => expire::execute(host, run, &tenant, &clusters).await,
+    }
+}
+
+/// Removes what an attempt that was killed left of cells that were never
+/// served: neither the one that the tenant points at, nor a fenced one, nor
+/// `keep`.
+async fn clear_leftovers(
+    host: &Host,
+    run: &Run,
+    tenant: TenantId,
+    keep: &[model::LineageId],
+) -> Result<(), Failure> {
+    let folder = host.layout.tenant(tenant);
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.doing("look for leftovers")?;
+        let Some(lineage) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if keep.contains(&lineage) || host.layout.fenced(tenant, lineage).exists() {
+            continue;
+        }
+        run.info(format!("Clearing away lineage {lineage}, which an earlier attempt left unfinished"));
+        for program in [odoo_program(lineage), recovery_program(lineage), cell_program(lineage)] {
+            host.clear_program(&program).await?;
+        }
+        host.archive.close(&host.layout.archive_socket(lineage));
+        host.archive.close(&host.layout.files_socket(lineage));
+        let card = Card::read(&host.layout, tenant, lineage);
+        remove_folder(&host.layout.lineage(tenant, lineage))?;
+        remove_folder(&host.layout.socket_dir(lineage))?;
+        if let Some(card) = card {
+            // Unknown to control if the attempt had not come so far.
+            let dropped = run.record(Fact::ClusterDropped { cluster: card.cluster }).await;
+            if let Err(failure) = dropped {
+                tracing::debug!("a leftover cluster was unknown: {}", failure.reason());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Names a point in a tenant's history, and proves it durable.
+
+use archive::FileId;
+use daemon::fault;
+use jiff::Timestamp;
+use model::SnapshotId;
+use model::archive::SnapshotPoint;
+use model::lsn::{Segment, SegmentSize};
+use model::restore::Target;
+use protocol::internal::{Fact, TenantWork};
+use tokio_postgres::Client;
+
+use crate::cell::Cell;
+use crate::failure::{Doing, Failure};
+use crate::host::Host;
+use crate::report::Run;
+
+pub async fn execute(
+    host: &Host,
+    run: &Run,
+    tenant: &TenantWork,
+    snapshot: SnapshotId,
+    name: &str,
+) -> Result<(), Failure> {
+    let cell = Cell::serving(host, tenant)?;
+    let client = cell.connect_database().await?;
+
+    // An attempt of its own each time: a name that an earlier one wrote stays in
+    // the WAL, and stands for an earlier state.
+    let restore_point = SnapshotPoint::restore_point(snapshot, run.attempt);
+    let at = Timestamp::now();
+    let lsn = postgres::restore_point(&client, &restore_point).await.doing("write the restore point")?;
+    run.progress(0.3, format!("The point is at {lsn}"));
+    fault::reach("snapshot.pointed").await;
+
+    let timeline = postgres::timeline(&client).await.doing("ask for the timeline")?;
+    let wal_file = Segment::before(timeline, lsn, SegmentSize::CELL).file_name(SegmentSize::CELL);
+    cell.flush(&client).await?;
+    run.progress(0.6, "Its WAL is in the repository");
+    fault::reach("snapshot.wal").await;
+
+    let missing = keep_files(run, &cell, &client).await?;
+    fault::reach("snapshot.files").await;
+    let point = SnapshotPoint {
+        id: snapshot,
+        lineage: cell.lineage(),
+        name: name.to_owned(),
+        restore_point,
+        lsn,
+        at,
+    };
+    let archive = cell.archive();
+    archive.put_snapshot(point).await.doing("record the snapshot")?;
+    fault::reach("snapshot.recorded").await;
+
+    // Ready means that it can be restored: a plan must exist.
+    let inventory = archive.history().await.doing("read the history")?;
+    let plan = model::restore::plan(
+        &inventory.history,
+        Target::Snapshot(snapshot),
+        Timestamp::now(),
+        super::plan_restore::retention(tenant),
+    )
+    .doing("plan a restore of the snapshot")?;
+    let size = size(&client).await?;
+    run.record(Fact::SnapshotReady {
+        snapshot,
+        lineage: cell.lineage(),
+        lsn,
+        wal_file,
+        backup: plan.backup,
+        size,
+        missing_files: missing,
+        taken_at: at,
+    })
+    .await?;
+    run.progress(1.0, format!("Snapshot {name} is ready"));
+    Ok(())
+}
+
+/// Brings every file that the database names into the repository. Returns how
+/// many nobody has: they were lost before.
+async fn keep_files(run: &Run, cell: &Cell<'_>, client: &Client) -> Result<u64, Failure> {
+    let named = attachments(client).await?;
+    let archive = cell.archive();
+    let report = archive.sync_filestore(&cell.filestore()).await.doing("keep the filestore's files")?;
+    for finding in &report.findings {
+        run.warn(finding.to_string());
+    }
+    let missing = archive.missing_files(named).await.doing("look for the files that the database names")?;
+    if !missing.is_empty() {
+        let first = missing.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        run.warn(format!(
+            "{} files that the database names are neither in the filestore nor in the repository, such as {first}",
+            missing.len()
+        ));
+    }
+    run.progress(0.8, format!("{} new files kept, {} were there", report.kept, report.already));
+    Ok(missing.len() as u64)
+}
+
+/// The files that a tenant's database names. Names that are none of Odoo's are
+/// left out: they cannot be in a filestore.
+pub async fn attachments(client: &Client) -> Result<Vec<FileId>, Failure> {
+    let rows = client.query(odoo::sql::attachments_sql(), &[]).await.doing("list the attachments")?;
+    Ok(rows.iter().filter_map(|row| row.get::<_, String>(0).parse().ok()).collect())
+}
+
+async fn size(client: &Client) -> Result<u64, Failure> {
+    let sql = "SELECT pg_database_size(current_database()) \
+               + coalesce((SELECT sum(file_size)::bigint FROM ir_attachment WHERE store_fname IS NOT NULL), 0)";
+    let row = client.query_one(sql, &[]).await.doing("measure the tenant")?;
+    Ok(row.get::<_, i64>(0).max(0) as u64)
+}
