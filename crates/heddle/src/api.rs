@@ -1,0 +1,205 @@
+//! The requests that commands make of control, with their addresses.
+
+use protocol::api::{
+    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore,
+    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Snapshot, Status, Tenant,
+};
+use protocol::client::{Client, ClientError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// Control's public API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+}
+
+/// `/api/v1` and the segments, each safe to stand in an address.
+fn path(segments: &[&str]) -> String {
+    let mut path = String::from("/api/v1");
+    for segment in segments {
+        path.push('/');
+        path += &encoded(segment);
+    }
+    path
+}
+
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+fn query(path: String, pairs: &[(&str, Option<String>)]) -> String {
+    let mut path = path;
+    let mut separator = '?';
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            path += &format!("{separator}{name}={}", encoded(value));
+            separator = '&';
+        }
+    }
+    path
+}
+
+impl Api {
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T> {
+        self.client.get(&path(segments)).await
+    }
+
+    async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        Ok(self.client.get::<Page<T>>(path).await?.items)
+    }
+
+    /// Sent with a key of its own, so that control carries it out once even
+    /// where a proxy repeats it.
+    async fn ask<T: DeserializeOwned>(&self, segments: &[&str], body: &impl Serialize) -> Result<T> {
+        self.client.post_once(&path(segments), body, &Uuid::now_v7().to_string()).await
+    }
+
+    pub async fn status(&self) -> Result<Status> {
+        self.get(&["status"]).await
+    }
+
+    pub async fn projects(&self) -> Result<Vec<Project>> {
+        self.list(&path(&["projects"])).await
+    }
+
+    pub async fn create_project(&self, new: &NewProject) -> Result<Project> {
+        self.ask(&["projects"], new).await
+    }
+
+    pub async fn builds(&self, project: Option<&str>) -> Result<Vec<Build>> {
+        let path = query(path(&["builds"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn build(&self, id: Uuid) -> Result<Build> {
+        self.get(&["builds", &id.to_string()]).await
+    }
+
+    pub async fn create_build(&self, new: &NewBuild) -> Result<Build> {
+        self.ask(&["builds"], new).await
+    }
+
+    pub async fn environments(&self, project: Option<&str>) -> Result<Vec<Environment>> {
+        let path = query(path(&["environments"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Environment> {
+        self.ask(&["environments"], new).await
+    }
+
+    pub async fn tenants(&self, environment: Option<&str>) -> Result<Vec<Tenant>> {
+        let path = query(path(&["tenants"]), &[("environment", environment.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn tenant(&self, name: &str) -> Result<Tenant> {
+        self.get(&["tenants", name]).await
+    }
+
+    pub async fn create_tenant(&self, new: &NewTenant) -> Result<CreatedTenant> {
+        self.ask(&["tenants"], new).await
+    }
+
+    pub async fn suspend_tenant(&self, name: &str) -> Result<Tenant> {
+        self.ask(&["tenants", name, "suspend"], &json!({})).await
+    }
+
+    pub async fn resume_tenant(&self, name: &str) -> Result<Tenant> {
+        self.ask(&["tenants", name, "resume"], &json!({})).await
+    }
+
+    /// `confirm`: the tenant's name once more.
+    pub async fn archive_tenant(&self, name: &str, confirm: &str) -> Result<Tenant> {
+        self.ask(&["tenants", name, "archive"], &json!({"confirm": confirm})).await
+    }
+
+    pub async fn tenant_log(&self, name: &str, cluster: bool, lines: u32) -> Result<LogLines> {
+        let source = cluster.then(|| "cluster".to_owned());
+        let path =
+            query(path(&["tenants", name, "log"]), &[("source", source), ("lines", Some(lines.to_string()))]);
+        self.client.get(&path).await
+    }
+
+    pub async fn snapshots(&self, tenant: &str) -> Result<Vec<Snapshot>> {
+        self.list(&path(&["tenants", tenant, "snapshots"])).await
+    }
+
+    pub async fn snapshot(&self, tenant: &str, snapshot: &str) -> Result<Snapshot> {
+        self.get(&["tenants", tenant, "snapshots", snapshot]).await
+    }
+
+    pub async fn create_snapshot(&self, tenant: &str, new: &NewSnapshot) -> Result<Snapshot> {
+        self.ask(&["tenants", tenant, "snapshots"], new).await
+    }
+
+    pub async fn create_restore(&self, tenant: &str, new: &NewRestore) -> Result<Restore> {
+        self.ask(&["tenants", tenant, "restores"], new).await
+    }
+
+    pub async fn restore(&self, id: Uuid) -> Result<Restore> {
+        self.get(&["restores", &id.to_string()]).await
+    }
+
+    pub async fn confirm_restore(&self, id: Uuid) -> Result<Restore> {
+        self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
+    }
+
+    pub async fn runs(
+        &self,
+        tenant: Option<&str>,
+        state: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Vec<Run>> {
+        let path = query(
+            path(&["runs"]),
+            &[
+                ("tenant", tenant.map(Into::into)),
+                ("state", state.map(Into::into)),
+                ("limit", limit.map(|limit| limit.to_string())),
+            ],
+        );
+        self.list(&path).await
+    }
+
+    pub async fn run(&self, id: Uuid) -> Result<Run> {
+        self.get(&["runs", &id.to_string()]).await
+    }
+
+    /// Events after the one with the id `after`, in order.
+    pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
+        let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
+        self.list(&path).await
+    }
+
+    /// `verb`: cancel or retry.
+    pub async fn change_run(&self, id: Uuid, verb: &str) -> Result<Run> {
+        self.ask(&["runs", &id.to_string(), verb], &json!({})).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_segment() {
+        assert_eq!(path(&["tenants", "../x y?"]), "/api/v1/tenants/..%2Fx%20y%3F");
+        assert_eq!(
+            query(path(&["runs"]), &[("tenant", None), ("limit", Some("5".into()))]),
+            "/api/v1/runs?limit=5"
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! The commands, a file each. A command's doc comment is its help text.
+
+pub mod build;
+pub mod control;
+pub mod doctor;
+pub mod env;
+pub mod logs;
+pub mod project;
+pub mod restore;
+pub mod router;
+pub mod run;
+pub mod settings;
+pub mod snapshot;
+pub mod status;
+pub mod tenant;
+pub mod up;
+pub mod user;
+pub mod wal;
+pub mod worker;

@@ -1,0 +1,23 @@
+mod create;
+mod list;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Projects: a git repository's Odoo, its settings and its environments
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Create(create::Create),
+    List(list::List),
+}
+
+impl Command {
+    pub async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Create(command) => command.run(context).await,
+            Self::List(command) => command.run(context).await,
+        }
+    }
+}

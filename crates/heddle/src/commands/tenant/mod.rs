@@ -1,0 +1,59 @@
+mod archive;
+mod create;
+pub mod list;
+mod resume;
+mod show;
+mod suspend;
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use model::tenant::Serving;
+use protocol::api::Tenant;
+
+use crate::api::Api;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Tenants: one customer's Odoo each, with its own database and history
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Create(create::Create),
+    List(list::List),
+    Show(show::Show),
+    Suspend(suspend::Suspend),
+    Resume(resume::Resume),
+    Archive(archive::Archive),
+}
+
+impl Command {
+    pub async fn run(self, context: &Context) -> Result<(), Failure> {
+        match self {
+            Self::Create(command) => command.run(context).await,
+            Self::List(command) => command.run(context).await,
+            Self::Show(command) => command.run(context).await,
+            Self::Suspend(command) => command.run(context).await,
+            Self::Resume(command) => command.run(context).await,
+            Self::Archive(command) => command.run(context).await,
+        }
+    }
+}
+
+/// Waits until the worker has seen the tenant's Odoo in that state; two
+/// minutes at most.
+async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    loop {
+        let tenant = api.tenant(name).await?;
+        if tenant.serving == wanted {
+            return Ok(tenant);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            let detail = format!("{name} is {} and not yet {wanted} after two minutes", tenant.serving);
+            return Err(Failure::new(Exit::Failed, "not-seen", detail)
+                .hint(format!("`heddle logs {name}` shows what its Odoo says")));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}

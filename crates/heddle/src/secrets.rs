@@ -1,0 +1,124 @@
+//! The data folder's secrets: one file each, in a folder that is nobody else's.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use daemon::secretfile::{self, SecretError};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    folder: PathBuf,
+}
+
+impl Secrets {
+    pub fn new(data: &Path) -> Self {
+        Self { folder: data.join("secrets") }
+    }
+
+    /// The API key of this machine's own command line.
+    pub fn admin_key(&self) -> Result<String, Failure> {
+        let path = self.path("admin.key");
+        match self.read("admin.key") {
+            Ok(Some(key)) => Ok(key),
+            Ok(None) => Err(Failure::new(
+                Exit::Denied,
+                "no-key",
+                format!("there is no API key: {} does not exist", path.display()),
+            )
+            .hint("name the data folder of the running `heddle up` with --data, or set HEDDLE_API_KEY")),
+            Err(error) => Err(Failure::new(Exit::Denied, "no-key", "there is no API key that you may read")
+                .because(&error)
+                .hint("run this as the user of `heddle up`, or set HEDDLE_API_KEY")),
+        }
+    }
+
+    /// The admin key, if there is one yet.
+    pub fn known_admin_key(&self) -> Result<Option<String>, Failure> {
+        self.read("admin.key").map_err(|error| Failure::while_trying("read the API key", &error))
+    }
+
+    pub fn write_admin_key(&self, key: &str) -> Result<(), Failure> {
+        self.write("admin.key", key)
+    }
+
+    /// The bearer key between control, worker and router; made when missing.
+    pub fn platform_key(&self) -> Result<String, Failure> {
+        let known = self.read("platform.key");
+        if let Some(key) = known.map_err(|error| Failure::while_trying("read the platform's key", &error))? {
+            return Ok(key);
+        }
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| Failure::while_trying("draw random bytes", &error))?;
+        let key = format!("hp_{}", hex::encode(bytes));
+        self.write("platform.key", &key)?;
+        Ok(key)
+    }
+
+    /// How control reaches its database, as its lesser role.
+    pub fn control_url(&self) -> Result<String, Failure> {
+        let known = self.read("control.url");
+        known.map_err(|error| Failure::while_trying("read the database's address", &error))?.ok_or_else(
+            || {
+                let path = self.path("control.url");
+                Failure::new(Exit::Refused, "no-database", format!("{} does not exist", path.display()))
+                    .hint("`heddle up` makes it; name its data folder with --data")
+            },
+        )
+    }
+
+    pub fn write_control_url(&self, url: &str) -> Result<(), Failure> {
+        self.write("control.url", url)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<String>, SecretError> {
+        match secretfile::read(&self.path(name)) {
+            Ok(secret) => Ok(Some(secret).filter(|secret| !secret.is_empty())),
+            Err(SecretError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, name: &str, secret: &str) -> Result<(), Failure> {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .and_then(|()| fs::set_permissions(&self.folder, Permissions::from_mode(0o700)));
+        made.map_err(|error| {
+            Failure::while_trying(format!("make the folder {}", self.folder.display()), &error)
+        })?;
+        secretfile::write(&self.path(name), format!("{secret}\n").as_bytes())
+            .map_err(|error| Failure::while_trying("keep a secret", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_kept_to_their_owner() {
+        let data = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(data.path());
+        assert_eq!(secrets.admin_key().unwrap_err().exit, Exit::Denied);
+        let key = secrets.platform_key().unwrap();
+        assert_eq!(key, secrets.platform_key().unwrap());
+        assert_eq!(key.len(), 67);
+        secrets.write_admin_key("hk_a_b").unwrap();
+        secrets.write_admin_key("hk_c_d").unwrap();
+        assert_eq!(secrets.admin_key().unwrap(), "hk_c_d");
+        let mode = |path: &str| fs::metadata(data.path().join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("secrets"), 0o700);
+        assert_eq!(mode("secrets/admin.key"), 0o600);
+        assert_eq!(mode("secrets/platform.key"), 0o600);
+    }
+}

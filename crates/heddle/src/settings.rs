@@ -1,0 +1,421 @@
+//! Everything that can be set, declared once each.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use daemon::settings::{Setting, SettingsError, Source, Sources};
+use daemon::telemetry::Format;
+use postgres::OsUser;
+use sha2::{Digest, Sha256};
+
+use crate::cli::Global;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Names another settings file than the data folder's.
+const CONFIG: &str = "HEDDLE_CONFIG";
+
+/// A longer one leaves no room for the sockets in it, whose paths may have 107 bytes.
+pub const LONGEST_RUN_DIR: usize = 107 - "/0123456789ab/.s.PGSQL.65535".len();
+
+/// Defaults that depend on the machine or on another setting are in words;
+/// [`Settings::load`] works them out.
+pub static TABLE: &[Setting] = &[
+    Setting::new(
+        "data",
+        "HEDDLE_DATA",
+        "The data folder: clusters, files, secrets and, unless it is set elsewhere, the repository.",
+    ),
+    Setting::new(
+        "repository",
+        "HEDDLE_REPOSITORY",
+        "Where tenants' histories are kept. On another disk than `data`, they outlive that one.",
+    ),
+    Setting::new("run_dir", "HEDDLE_RUN_DIR", "Where sockets are made; a path of at most 79 bytes."),
+    Setting::new("listen_console", "HEDDLE_LISTEN_CONSOLE", "Where the API and the console listen.")
+        .default("127.0.0.1:7700"),
+    Setting::new("listen_router", "HEDDLE_LISTEN_ROUTER", "Where the router listens for tenants' visitors.")
+        .default("127.0.0.1:8080"),
+    Setting::new("base_domain", "HEDDLE_BASE_DOMAIN", "Tenants are served at `<subdomain>.<base_domain>`.")
+        .default("localhost"),
+    Setting::new("url", "HEDDLE_URL", "Where commands, worker and router find control."),
+    Setting::new(
+        "database_url",
+        "HEDDLE_DATABASE_URL",
+        "An outside management database instead of the embedded cluster: a connection string of a superuser, \
+         or of a role that may create roles and, in that database, schemas.",
+    )
+    .secret(),
+    Setting::new(
+        "postgres_bin",
+        "HEDDLE_POSTGRES_BIN",
+        "The folder with PostgreSQL's programs, 15 or newer.",
+    ),
+    Setting::new(
+        "service_user",
+        "HEDDLE_SERVICE_USER",
+        "As root: the user that the management cluster belongs to. Tenants' clusters have users of their own.",
+    ),
+    Setting::new(
+        "identity_base",
+        "HEDDLE_IDENTITY_BASE",
+        "As root: the first of the user ids that tenants' programs run as, two for each tenant.",
+    )
+    .default("2000000"),
+    Setting::new(
+        "retention_days",
+        "HEDDLE_RETENTION_DAYS",
+        "Days for which every second of a tenant can be given back.",
+    )
+    .default("7"),
+    Setting::new(
+        "odoo_workers",
+        "HEDDLE_ODOO_WORKERS",
+        "Worker processes of each tenant's Odoo; 0: one process with threads.",
+    )
+    .default("0"),
+    Setting::new(
+        "worker_name",
+        "HEDDLE_WORKER_NAME",
+        "The worker's name, by which control knows its host again. Never changed once tenants live there.",
+    )
+    .default("local"),
+    Setting::new(
+        "log",
+        "HEDDLE_LOG",
+        "What is logged: `error`, `warn`, `info`, `debug`, or by module, such as `info,router=debug`.",
+    )
+    .default("info"),
+    Setting::new("log_format", "HEDDLE_LOG_FORMAT", "`text` or `json`.").default("text"),
+];
+
+/// A setting's default, as Markdown.
+pub fn default_in_words(setting: &Setting) -> String {
+    if let Some(value) = setting.default {
+        return format!("`{value}`");
+    }
+    let words = match setting.key {
+        "data" => "`/var/lib/heddle` as root, else `~/.local/share/heddle`",
+        "repository" => "`repository` in the data folder",
+        "run_dir" => "`/run/heddle-…` as root, else in `$XDG_RUNTIME_DIR` or `/tmp`",
+        "url" => "where the console of this data folder listens",
+        "database_url" => "none: a cluster in the data folder",
+        "postgres_bin" => "the newest one found",
+        "service_user" => "`postgres`, else `nobody`",
+        _ => "none",
+    };
+    words.to_owned()
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub data: PathBuf,
+    pub repository: PathBuf,
+    pub run_dir: PathBuf,
+    pub listen_console: SocketAddr,
+    pub listen_router: SocketAddr,
+    pub base_domain: String,
+    pub url: Option<String>,
+    pub database_url: Option<String>,
+    pub postgres_bin: Option<PathBuf>,
+    pub service_user: Option<String>,
+    pub identity_base: u32,
+    pub retention_days: u32,
+    pub odoo_workers: u16,
+    pub worker_name: String,
+    pub log: String,
+    pub log_format: Format,
+    given: daemon::settings::Settings,
+}
+
+/// A setting as it stands, to be shown.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub setting: Setting,
+    pub value: Option<String>,
+    pub source: Source,
+}
+
+impl Settings {
+    /// From the command line, the environment, the settings file, the defaults:
+    /// the first that says something.
+    pub fn load(global: &Global) -> Result<Self, Failure> {
+        Self::from(global, std::env::vars_os().collect())
+    }
+
+    fn from(global: &Global, env: Vec<(OsString, OsString)>) -> Result<Self, Failure> {
+        let mut flags = Vec::new();
+        if let Some(data) = &global.data {
+            // What a person writes is meant from where they are.
+            let data = std::path::absolute(data)
+                .map_err(|error| Failure::while_trying("find the data folder", &error))?;
+            let data = data.into_os_string().into_string();
+            let data = data.map_err(|_| Failure::usage("the path of the data folder must be UTF-8"))?;
+            flags.push(("data".to_owned(), data));
+        }
+        if let Some(url) = &global.url {
+            flags.push(("url".to_owned(), url.clone()));
+        }
+        let set = |name: &str| env.iter().find(|(known, value)| known == name && !value.is_empty());
+        let (file, must_exist) = match set(CONFIG) {
+            Some((_, path)) => (PathBuf::from(path), true),
+            None => {
+                let data = flags.iter().find(|(key, _)| key == "data").map(|(_, path)| PathBuf::from(path));
+                let data = data.or_else(|| set("HEDDLE_DATA").map(|(_, path)| PathBuf::from(path)));
+                (data.unwrap_or_else(default_data).join("heddle.toml"), false)
+            }
+        };
+        // Whoever may not even look into the folder has no use for its file.
+        let file = (must_exist || file.try_exists().unwrap_or(false)).then_some(file);
+        let sources = Sources { file, file_must_exist: must_exist, env, flags };
+        daemon::settings::Settings::load(TABLE, sources).and_then(Self::read).map_err(wrong)?.checked()
+    }
+
+    fn read(given: daemon::settings::Settings) -> Result<Self, SettingsError> {
+        let data = given.find("data")?.unwrap_or_else(default_data);
+        Ok(Self {
+            repository: given.find("repository")?.unwrap_or_else(|| data.join("repository")),
+            run_dir: given.find("run_dir")?.unwrap_or_else(|| default_run_dir(&data)),
+            listen_console: given.get("listen_console")?,
+            listen_router: given.get("listen_router")?,
+            base_domain: given.get("base_domain")?,
+            url: given.find("url")?,
+            database_url: given.find("database_url")?,
+            postgres_bin: given.find("postgres_bin")?,
+            service_user: given.find("service_user")?,
+            identity_base: given.get("identity_base")?,
+            retention_days: given.get("retention_days")?,
+            odoo_workers: given.get("odoo_workers")?,
+            worker_name: given.get("worker_name")?,
+            log: given.get("log")?,
+            log_format: given.get::<LogFormat>("log_format")?.0,
+            data,
+            given,
+        })
+    }
+
+    fn checked(self) -> Result<Self, Failure> {
+        let refused = |detail: String| Err(Failure::new(Exit::Usage, "settings", detail));
+        for (key, path) in
+            [("data", &self.data), ("repository", &self.repository), ("run_dir", &self.run_dir)]
+        {
+            if !path.is_absolute() {
+                return refused(format!("setting `{key}` must be an absolute path, not {}", path.display()));
+            }
+        }
+        if self.retention_days == 0 {
+            return refused("setting `retention_days` must be at least 1".into());
+        }
+        Ok(self)
+    }
+
+    /// All of them, in the table's order; secrets are not in there.
+    pub fn shown(&self) -> Vec<Shown> {
+        let worked_out = |key: &str| match key {
+            "data" => Some(self.data.display().to_string()),
+            "repository" => Some(self.repository.display().to_string()),
+            "run_dir" => Some(self.run_dir.display().to_string()),
+            "url" => Some(self.control_url()),
+            _ => None,
+        };
+        let rows = self.given.rows().into_iter();
+        rows.map(|row| Shown {
+            value: row.value.or_else(|| worked_out(row.setting.key)),
+            source: row.source.unwrap_or(Source::Default),
+            setting: row.setting,
+        })
+        .collect()
+    }
+
+    /// Where control of this data folder is to be found, from this machine.
+    pub fn own_control_url(&self) -> String {
+        let mut address = self.listen_console;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{address}")
+    }
+
+    fn published(&self) -> PathBuf {
+        self.data.join("console.url")
+    }
+
+    /// For commands that do not share control's environment.
+    pub fn publish_control_url(&self) -> Result<(), Failure> {
+        let path = self.published();
+        std::fs::write(&path, self.own_control_url() + "\n")
+            .map_err(|error| Failure::while_trying(format!("write {}", path.display()), &error))
+    }
+
+    /// Where control is to be found: as set, else where it last listened.
+    pub fn control_url(&self) -> String {
+        let published = || {
+            let text = std::fs::read_to_string(self.published()).ok()?;
+            Some(text.trim().to_owned()).filter(|url| !url.is_empty())
+        };
+        self.url.clone().or_else(published).unwrap_or_else(|| self.own_control_url())
+    }
+
+    /// What control is told.
+    pub fn control(&self) -> control::Settings {
+        control::Settings {
+            base_domain: self.base_domain.clone(),
+            router_port: self.listen_router.port(),
+            retention_days: self.retention_days,
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..control::Settings::default()
+        }
+    }
+
+    /// As root: who makes clusters.
+    pub fn service_user(&self) -> Result<Option<OsUser>, Failure> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let found = match &self.service_user {
+            Some(name) => OsUser::find(name).map(Some),
+            None => OsUser::for_initdb(),
+        };
+        found.map_err(|error| {
+            Failure::new(Exit::Failed, "no-service-user", error.to_string()).hint(
+                "set HEDDLE_SERVICE_USER to an unprivileged user; PostgreSQL refuses to be made as root",
+            )
+        })
+    }
+}
+
+struct LogFormat(Format);
+
+impl daemon::settings::Value for LogFormat {
+    const EXPECTED: daemon::settings::Expected = "`text` or `json`";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+fn wrong(error: SettingsError) -> Failure {
+    let mut failure = Failure::new(Exit::Usage, "settings", error.to_string());
+    if let Some(source) = std::error::Error::source(&error) {
+        failure = failure.because(source);
+    }
+    failure.hint("`heddle settings --docs` explains each; docs/reference/settings.md lists them")
+}
+
+fn default_data() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/heddle".into();
+    }
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into())).join(".local/share");
+    let folder = std::env::var_os("XDG_DATA_HOME").map_or_else(home, PathBuf::from);
+    folder.join("heddle")
+}
+
+/// Short, and another one for each data folder.
+fn default_run_dir(data: &Path) -> PathBuf {
+    let hash = Sha256::digest(data.as_os_str().as_encoded_bytes());
+    let name = format!("heddle-{}", hex::encode(&hash[..4]));
+    if rustix::process::geteuid().is_root() {
+        return Path::new("/run").join(name);
+    }
+    std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| "/tmp".into(), PathBuf::from).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference;
+
+    fn load(global: Global, environment: &[(&str, &str)]) -> Result<Settings, Failure> {
+        let environment = environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Settings::from(&global, environment)
+    }
+
+    #[test]
+    fn the_nearer_source_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("heddle.toml");
+        std::fs::write(&file, "retention_days = 30\nbase_domain = \"a.example\"\nodoo_workers = 2\n")
+            .unwrap();
+        let global = Global { data: Some(folder.path().into()), ..Global::default() };
+        let environment = [("HEDDLE_BASE_DOMAIN", "b.example"), ("HEDDLE_DATA", "/elsewhere")];
+        let settings = load(global, &environment).unwrap();
+        assert_eq!(settings.data, folder.path());
+        assert_eq!(settings.base_domain, "b.example");
+        assert_eq!((settings.retention_days, settings.odoo_workers), (30, 2));
+        assert_eq!(settings.repository, folder.path().join("repository"));
+        let shown = settings.shown();
+        let source = |key| &shown.iter().find(|shown| shown.setting.key == key).unwrap().source;
+        assert_eq!(*source("data"), Source::Flag);
+        assert_eq!(*source("base_domain"), Source::Env("HEDDLE_BASE_DOMAIN"));
+        assert_eq!(*source("retention_days"), Source::File(file));
+        assert_eq!(*source("log"), Source::Default);
+    }
+
+    #[test]
+    fn wrong_values_say_where_they_stand() {
+        let wrong = |name: &str, value: &str| load(Global::default(), &[(name, value)]).unwrap_err();
+        let failure = wrong("HEDDLE_LISTEN_CONSOLE", "7700");
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.detail.contains("HEDDLE_LISTEN_CONSOLE"), "{}", failure.detail);
+        assert!(failure.detail.contains("such as 127.0.0.1:8080"), "{}", failure.detail);
+        assert!(wrong("HEDDLE_RETENTION_DAYS", "0").detail.contains("at least 1"));
+        assert!(wrong("HEDDLE_LOG_FORMAT", "xml").detail.contains("`text` or `json`"));
+        assert!(wrong("HEDDLE_DATA", "here").detail.contains("absolute"));
+        assert!(wrong("HEDDLE_CONFIG", "/nonexistent/h.toml").detail.contains("/nonexistent/h.toml"));
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let settings =
+            load(Global::default(), &[("HEDDLE_DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
+        assert_eq!(settings.database_url.as_deref(), Some("postgres://u:hunter2@h/d"));
+        assert!(!format!("{:?}", settings.shown()).contains("hunter2"));
+        for setting in TABLE {
+            assert_eq!(setting.env, format!("HEDDLE_{}", setting.key.to_ascii_uppercase()));
+        }
+    }
+
+    #[test]
+    fn the_run_folder_is_short_and_of_its_own() {
+        let (one, other) = (default_run_dir(Path::new("/a")), default_run_dir(Path::new("/b")));
+        assert_ne!(one, other);
+        assert!(one.as_os_str().len() < LONGEST_RUN_DIR);
+        assert_eq!(LONGEST_RUN_DIR, 79);
+    }
+
+    #[test]
+    fn control_is_found_where_it_listened() {
+        let folder = tempfile::tempdir().unwrap();
+        let global = Global { data: Some(folder.path().into()), ..Global::default() };
+        let running = load(global.clone(), &[("HEDDLE_LISTEN_CONSOLE", "0.0.0.0:7801")]).unwrap();
+        running.publish_control_url().unwrap();
+        assert_eq!(load(global.clone(), &[]).unwrap().control_url(), "http://127.0.0.1:7801");
+        let set = load(global, &[("HEDDLE_URL", "http://ops.example")]).unwrap();
+        assert_eq!(set.control_url(), "http://ops.example");
+    }
+
+    #[test]
+    fn the_reference_lists_every_setting() {
+        let mut text = String::from(
+            "# Settings\n\n\
+             Each is looked for on the command line, then in the environment, then in the settings file\n\
+             (`heddle.toml` in the data folder, or what `HEDDLE_CONFIG` names); then it has its default.\n\
+             `heddle settings` shows every value and where it came from.\n\n\
+             | setting | variable | default | meaning |\n|---|---|---|---|\n",
+        );
+        for setting in TABLE {
+            let default = default_in_words(setting);
+            text += &format!("| `{}` | `{}` | {default} | {} |\n", setting.key, setting.env, setting.doc);
+        }
+        text += "\n`HEDDLE_API_KEY` is the key that commands show to control; by default the data folder's own. It is\n\
+                 no setting, so that it stands in no file.\n\n\
+                 ```toml\n# heddle.toml\nlisten_router = \"0.0.0.0:80\"\nbase_domain = \"odoo.example\"\n\
+                 retention_days = 30\n```\n";
+        reference::compare("settings.md", &text);
+    }
+}
