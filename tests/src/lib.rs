@@ -2,12 +2,18 @@
 //! the real PostgreSQL and the real Odoo behind it. Nothing in here knows
 //! Heddle's insides but where its data folder keeps a cell's socket.
 
+pub mod bad_input;
 pub mod bench;
 pub mod console;
+pub mod faults;
+pub mod full_disk;
+pub mod history;
 pub mod house;
+pub mod isolation;
 pub mod live;
 pub mod load;
 pub mod platform;
+pub mod routing;
 pub mod rpc;
 pub mod state;
 pub mod table;

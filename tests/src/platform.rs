@@ -287,7 +287,9 @@ pub fn processes() -> Vec<(i32, i32, Vec<String>)> {
 /// data folder as well.
 fn ancestors(all: &[(i32, i32, Vec<String>)]) -> Vec<i32> {
     let mut chain = vec![std::process::id() as i32];
-    while let Some(parent) = all.iter().find(|(pid, ..)| chain.last() == Some(pid)).map(|(_, parent, _)| *parent) {
+    while let Some(parent) =
+        all.iter().find(|(pid, ..)| chain.last() == Some(pid)).map(|(_, parent, _)| *parent)
+    {
         chain.push(parent);
     }
     chain
