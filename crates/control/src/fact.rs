@@ -11,7 +11,7 @@ use model::restore::RestoreState;
 use model::run::RunKind;
 use model::snapshot::SnapshotState;
 use model::tenant::TenantState;
-use model::{BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantId};
+use model::{BuildId, ClusterId, RestoreId, RunId, SnapshotId, TenantId};
 use protocol::internal::{Fact, Placed, Recorded, Report};
 use serde_json::json;
 
@@ -63,7 +63,7 @@ async fn commit_fact(on: &impl On, held: &Held, fact: Fact) -> Result<Option<Act
         }
         Fact::TenantProvisioned { tenant, placed } => {
             about(held.tenant == Some(tenant) && held.kind == RunKind::Provision)?;
-            return provisioned(on, held, tenant, placed).await.map(Some);
+            return provisioned(on, tenant, placed).await.map(Some);
         }
         Fact::BackupCompleted { tenant, backup } => {
             about(held.tenant == Some(tenant))?;
@@ -175,7 +175,7 @@ async fn check_placed(on: &impl On, tenant: TenantId, placed: Placed) -> Result<
     Err(Refusal::invalid(detail).hint("record its cell first").into())
 }
 
-async fn provisioned(on: &impl On, held: &Held, tenant: TenantId, placed: Placed) -> Result<Activation> {
+async fn provisioned(on: &impl On, tenant: TenantId, placed: Placed) -> Result<Activation> {
     check_placed(on, tenant, placed).await?;
     let (from, to) = ([TenantState::Provisioning], TenantState::Active);
     match database::tenant::set_state(on, tenant, &from, to, Some(placed.tenant_database)).await? {
@@ -190,15 +190,7 @@ async fn provisioned(on: &impl On, held: &Held, tenant: TenantId, placed: Placed
             move_cluster(on, placed.cluster, &[ClusterState::Creating], ClusterState::Ready).await?;
         }
     }
-    activated(on, held, tenant, placed.lineage).await
-}
-
-/// Notes since when a lineage is served, and queues its first base backup.
-async fn activated(on: &impl On, held: &Held, tenant: TenantId, lineage: LineageId) -> Result<Activation> {
-    let at = database::lineage::activate(on, lineage).await?;
-    let key = format!("backup:{lineage}:first");
-    Once::platform(Some(&key)).queue(on, held.project, About::Backup(tenant), json!({})).await?;
-    Ok(Activation { lineage, at })
+    Ok(Activation { lineage: placed.lineage, at: database::lineage::activate(on, placed.lineage).await? })
 }
 
 async fn backup_completed(on: &impl On, tenant: TenantId, backup: &Backup) -> Result<()> {
@@ -265,7 +257,11 @@ async fn restore_switched(
             database::observation::reset(on, tenant).await?;
         }
     }
-    activated(on, held, tenant, to.lineage).await
+    let at = database::lineage::activate(on, to.lineage).await?;
+    // Until it has a base backup of its own, its history is replayed from its parent's.
+    let key = format!("backup:{}:first", to.lineage);
+    Once::platform(Some(&key)).queue(on, held.project, About::Backup(tenant), json!({})).await?;
+    Ok(Activation { lineage: to.lineage, at })
 }
 
 async fn cluster_dropped(on: &impl On, held: &Held, cluster: ClusterId) -> Result<()> {

@@ -2,11 +2,15 @@
 //! the run when the worker is lost.
 
 use database::lease::Lost;
+use database::run::About;
 use model::RunId;
-use model::run::{Level, MAX_ATTEMPTS, RunState};
+use model::restore::RestoreState;
+use model::run::{Level, MAX_ATTEMPTS, RunKind, RunState};
 use protocol::internal::{Events, Heartbeat, HeartbeatAnswer};
+use serde_json::json;
 
 use crate::matter::{Matter, expect, note};
+use crate::once::Once;
 use crate::{Control, Error, Kind, Refusal, Result};
 
 impl Control {
@@ -75,18 +79,32 @@ pub(crate) fn stale(run: RunId) -> Error {
 /// has happened too often, fails. The caller holds the lease.
 pub(crate) async fn lose(on: &impl database::On, lost: &Lost) -> Result<RunState> {
     let from = [RunState::Running];
-    let next = if lost.losses + 1 >= MAX_ATTEMPTS { RunState::Failed } else { RunState::Queued };
     let worker = &lost.worker;
+    let run = crate::run::find(on, lost.run).await?;
+    let often = lost.losses + 1 >= MAX_ATTEMPTS;
+    // There is no way back from a switch: what is left of it is done, however often it takes.
+    let next = if often && !switched(on, &run).await? { RunState::Failed } else { RunState::Queued };
     if next == RunState::Failed {
         let reason = format!("its worker was lost {MAX_ATTEMPTS} times");
         let hint = "it may be what ends the worker: look at the worker's log before you retry it";
         expect(database::run::set_state(on, lost.run, &from, next, Some(&reason), Some(hint)).await?, "run")?;
-        Matter::from(&crate::run::find(on, lost.run).await?).fail(on, &reason).await?;
+        Matter::from(&run).fail(on, &reason).await?;
         note(on, lost.run, Level::Error, format!("the worker {worker} was lost; not tried again")).await?;
+        // Nobody was left to take away what it had begun.
+        if let (RunKind::Provision | RunKind::Restore, Some(tenant)) = (run.kind, run.tenant_id) {
+            Once::platform(None).queue(on, run.project_id, About::Expire(tenant), json!({})).await?;
+        }
     } else {
         expect(database::run::set_state(on, lost.run, &from, next, None, None).await?, "run")?;
         note(on, lost.run, Level::Warning, format!("the worker {worker} was lost; queued again")).await?;
     }
     database::lease::release(on, lost.run).await?;
     Ok(next)
+}
+
+/// Whether the run is of a restore that has switched its tenant already.
+async fn switched(on: &impl database::On, run: &database::run::Run) -> Result<bool> {
+    let Some(restore) = run.restore_id.filter(|_| run.kind == RunKind::Restore) else { return Ok(false) };
+    let state = crate::restore::get(on, restore).await?.state;
+    Ok(matches!(state, RestoreState::Switched | RestoreState::Succeeded))
 }

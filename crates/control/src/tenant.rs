@@ -1,7 +1,7 @@
 use database::run::About;
 use jiff::Timestamp;
 use model::run::RunKind;
-use model::tenant::{Limits, Serving, TenantState, Tier};
+use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
 use protocol::api::{CreatedTenant, NewTenant, Tenant};
 use serde_json::json;
@@ -21,7 +21,10 @@ impl Control {
     /// answer's `admin_password` is empty: it was shown the first time.
     pub async fn create_tenant(&self, asked: &Asked, new: NewTenant) -> Result<CreatedTenant> {
         let name: Slug = new.name.parse()?;
-        let subdomain: Subdomain = new.subdomain.as_ref().unwrap_or(&new.name).parse()?;
+        let subdomain = match &new.subdomain {
+            Some(subdomain) => subdomain.parse()?,
+            None => subdomain_of(&name)?,
+        };
         let database: DatabaseName = match &new.database {
             Some(database) => database.parse()?,
             None => name.as_str().replace('-', "_").parse()?,
@@ -186,10 +189,8 @@ impl Control {
             subdomain: tenant.subdomain,
             database: tenant.database,
             state: tenant.state,
-            serving: match tenant.state {
-                TenantState::Suspended | TenantState::Archived | TenantState::Draft => Serving::Stopped,
-                TenantState::Active | TenantState::Provisioning => tenant.serving,
-            },
+            // As the worker saw it, whatever it is meant to be by now.
+            serving: tenant.serving,
             tier: tenant.tier,
             max_users: tenant.limits.users,
             max_storage_bytes: tenant.limits.storage_bytes,
@@ -226,6 +227,13 @@ fn missing(tenant: &str) -> Error {
     Refusal::not_found("tenant", tenant).hint("`heddle tenant list` shows them").into()
 }
 
+/// Not every good name can be a hostname's label.
+fn subdomain_of(name: &Slug) -> Result<Subdomain, Refusal> {
+    name.as_str().parse().map_err(|invalid| {
+        Refusal::from(invalid).hint(format!("{name} can stay its name: give it another --subdomain"))
+    })
+}
+
 fn taken_subdomain(subdomain: &Subdomain) -> Error {
     Refusal::new(Kind::Taken, format!("the subdomain {subdomain} is taken by another tenant"))
         .hint("choose another subdomain for it")
@@ -238,7 +246,7 @@ fn taken_name(name: &Slug) -> Error {
         .into()
 }
 
-fn url(settings: &Settings, subdomain: &str) -> String {
+pub(crate) fn url(settings: &Settings, subdomain: &str) -> String {
     let base = &settings.base_domain;
     match settings.router_port {
         80 => format!("http://{subdomain}.{base}"),

@@ -62,6 +62,7 @@ impl Control {
             ordinal: tenant.ordinal,
             database: tenant.database.clone(),
             hostnames: vec![hostname(settings, &tenant.subdomain)],
+            url: crate::tenant::url(settings, &tenant.subdomain),
             state: tenant.state,
             build,
             placed: tenant.placed.map(|placed| Placed {
@@ -69,6 +70,7 @@ impl Control {
                 cluster: placed.cluster,
                 lineage: placed.lineage,
             }),
+            activated_at: tenant.placed.and_then(|placed| placed.activated_at),
             retention_days: settings.retention_days,
         }
     }

@@ -9,12 +9,14 @@ SELECT t.id, t.name, t.ordinal, t.subdomain, t.database, t.state, t.tier, t.max_
        COALESCE(o.serving, CASE t.state WHEN 'active' THEN 'starting' WHEN 'provisioning' THEN 'starting'
                                         ELSE 'stopped' END) AS serving,
        o.http, o.gevent, o.router_key, o.cell_port,
-       (SELECT min(b.stopped_at) FROM ops.base_backups b WHERE b.tenant_id = t.id) AS first_backup_at
+       (SELECT min(b.stopped_at) FROM ops.base_backups b WHERE b.tenant_id = t.id) AS first_backup_at,
+       l.activated_at
 FROM ops.tenants t
 JOIN ops.environments e ON e.id = t.environment_id
 JOIN ops.projects p ON p.id = e.project_id
 LEFT JOIN ops.tenant_databases td ON td.id = t.tenant_database_id
 LEFT JOIN ops.clusters c ON c.id = td.cluster_id
+LEFT JOIN ops.lineages l ON l.id = td.lineage_id
 LEFT JOIN ops.tenant_observations o ON o.tenant_id = t.id;
 
 CREATE VIEW ops.run_details WITH (security_invoker = true) AS

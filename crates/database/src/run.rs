@@ -21,7 +21,6 @@ const MOVE: Query = query!("run/move");
 const ASK_CANCEL: Query = query!("run/ask_cancel");
 const PROGRESS: Query = query!("run/progress");
 const COUNTS: Query = query!("run/counts");
-const EXPIRE_DUE: Query = query!("run/expire_due");
 
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -277,12 +276,4 @@ impl Read for Counts {
 
 pub async fn counts(on: &impl On) -> Result<Counts> {
     COUNTS.one(on, &[]).await
-}
-
-/// Tenants whose repository holds more than retention keeps and was not
-/// thinned for `pause`.
-pub async fn expire_due(on: &impl On, retention: Duration, pause: Duration) -> Result<Vec<TenantId>> {
-    let due: Vec<Only<uuid::Uuid>> =
-        EXPIRE_DUE.all(on, &[&retention.as_secs_f64(), &pause.as_secs_f64()]).await?;
-    Ok(due.into_iter().map(|only| TenantId(only.0)).collect())
 }

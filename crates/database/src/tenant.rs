@@ -52,6 +52,8 @@ pub struct Placed {
     pub cluster_state: ClusterState,
     pub lineage: LineageId,
     pub worker: WorkerId,
+    /// Since when the tenant is served from there.
+    pub activated_at: Option<Timestamp>,
 }
 
 impl Read for Tenant {
@@ -64,6 +66,7 @@ impl Read for Tenant {
                 cluster_state: columns.written("cluster_state")?,
                 lineage: columns.id("lineage_id")?,
                 worker: columns.id("worker_id")?,
+                activated_at: columns.get("activated_at")?,
             }),
         };
         let ordinal: i32 = columns.get("ordinal")?;

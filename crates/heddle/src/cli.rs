@@ -149,7 +149,7 @@ mod tests {
             "heddle build create demo --odoo /opt/odoo --modules base,web",
             "heddle env create demo/production",
             "heddle tenant create acme --env demo/production --no-wait --json",
-            "heddle snapshot create acme --name before-mistake --keep 30d",
+            "heddle snapshot create acme --name before-mistake --keep 3d",
             "heddle restore acme --to before-mistake --yes",
             "heddle restore acme --at -90s",
             "heddle --json run list --tenant acme --state failed",

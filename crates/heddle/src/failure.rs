@@ -81,6 +81,10 @@ impl From<ClientError> for Failure {
                 let mut failure = Self::new(exit, &problem.kind, &problem.detail);
                 failure.hint = match (problem.hint, exit) {
                     (Some(hint), _) => Some(hint),
+                    (None, Exit::Denied) if std::env::var_os("HEDDLE_API_KEY").is_some() => Some(
+                        "it is the one in HEDDLE_API_KEY; unset that to use the data folder's own, or set another"
+                            .into(),
+                    ),
                     (None, Exit::Denied) => Some(
                         "name the data folder with --data, or set HEDDLE_API_KEY to a key that may do this"
                             .into(),
@@ -93,9 +97,11 @@ impl From<ClientError> for Failure {
                 failure
             }
             ClientError::Unreachable { ref url, ref source } => {
-                Self::new(Exit::Unreachable, "unreachable", format!("control does not answer at {url}"))
-                    .because(source)
-                    .hint("start it with `heddle up`, or name another address with --url or HEDDLE_URL")
+                let detail = format!("control does not answer at {url}");
+                let mut failure = Self::new(Exit::Unreachable, "unreachable", detail).because(source);
+                // The last says why; those around it only that a request was made.
+                failure.causes.drain(..failure.causes.len().saturating_sub(1));
+                failure.hint("start it with `heddle up`, or name another address with --url or HEDDLE_URL")
             }
             ClientError::Answer { .. } => Self::while_trying("talk to control", &error)
                 .hint("are this `heddle` and the running one of the same version? `heddle status` tells"),

@@ -55,7 +55,8 @@ pub static TABLE: &[Setting] = &[
     Setting::new(
         "service_user",
         "HEDDLE_SERVICE_USER",
-        "As root: the user that the management cluster belongs to. Tenants' clusters have users of their own.",
+        "As root: the user that the management cluster belongs to, and that makes tenants' clusters; those then \
+         run as users of their own.",
     ),
     Setting::new(
         "identity_base",

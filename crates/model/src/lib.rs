@@ -2,7 +2,7 @@
 //! transitions, restore planning, route matching.
 //!
 //! Pure: nothing in here does I/O, reads the clock or draws random numbers;
-//! whoever calls passes those in.
+//! whoever calls passes those in. Only new ids hold a time and random bits.
 
 mod id;
 mod name;

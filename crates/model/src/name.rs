@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a name was refused; the text says what a good one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {name:?} {why}")]
+#[error("the {what} {name:?} {why}")]
 pub struct InvalidName {
     pub what: &'static str,
     pub name: String,
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn reserved_subdomains_say_so() {
         let error = "www".parse::<Subdomain>().unwrap_err();
-        assert_eq!(error.to_string(), "subdomain \"www\" is reserved for the platform; choose another");
+        assert_eq!(error.to_string(), "the subdomain \"www\" is reserved for the platform; choose another");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::InvalidName;
 
-/// Names a program on one host: `odoo-<tenant>`, `cell-<lineage>`.
+/// Names a program on one host: `odoo-<lineage>`, `cell-<lineage>`.
 /// `^[a-z0-9][a-z0-9-]{0,79}$`, so that it can be a folder's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

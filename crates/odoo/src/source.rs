@@ -29,7 +29,7 @@ pub enum SourceError {
     #[error("there is nothing at {0}: give the folder of an Odoo source tree or of a virtual environment")]
     Missing(PathBuf),
     #[error(
-        "no Odoo in {root}: looked for {} ; give a source tree (the folder that holds odoo-bin) or \
+        "there is no Odoo in {root}: looked for {}. Give a source tree (the folder that holds odoo-bin) or \
          a virtual environment with Odoo in it",
         looked_for.join(", ")
     )]

@@ -55,14 +55,14 @@ impl BinariesError {
                 "install PostgreSQL 15 or newer. On Debian and Ubuntu: first put \
                  `create_main_cluster = false` into /etc/postgresql-common/createcluster.conf, so that the \
                  package starts no cluster of its own, then `apt-get install postgresql`. If it is installed \
-                 elsewhere, name its folder of programs in the settings"
+                 elsewhere, name its folder of programs with HEDDLE_POSTGRES_BIN"
             }
             Self::Incomplete { .. } => {
                 "install PostgreSQL's server package, not only its client. On Debian and Ubuntu: \
                  `apt-get install postgresql`"
             }
             Self::Run { .. } | Self::NoVersion { .. } => {
-                "check that the folder named in the settings holds PostgreSQL's own programs for this machine"
+                "check that the folder that HEDDLE_POSTGRES_BIN names holds PostgreSQL's own programs for this machine"
             }
         }
     }

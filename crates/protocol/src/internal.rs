@@ -107,10 +107,15 @@ pub struct TenantWork {
     pub ordinal: u32,
     pub database: String,
     pub hostnames: Vec<String>,
+    /// Where visitors find it, with the router's port.
+    pub url: String,
     pub state: TenantState,
     pub build: BuildWork,
     /// Where the tenant's database is now; None before it is provisioned.
     pub placed: Option<Placed>,
+    /// Since when it is served from there; the repository must know before Odoo
+    /// writes.
+    pub activated_at: Option<Timestamp>,
     /// Days for which every second is kept.
     pub retention_days: u32,
 }

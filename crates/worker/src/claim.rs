@@ -74,6 +74,7 @@ async fn execute(host: Arc<Host>, claimed: Claimed) {
     let outcome = tokio::select! {
         done = work => match done {
             Ok(()) => Outcome::Succeeded,
+            Err(failure) if failure.is_cancelled() => Outcome::Cancelled,
             Err(failure) => {
                 let reason = failure.reason();
                 tracing::warn!(run = %id, "failed: {reason}");

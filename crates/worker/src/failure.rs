@@ -9,12 +9,22 @@ pub struct Failure {
     /// A verb and its object, or a whole sentence.
     what: String,
     hint: Option<String>,
+    /// Not a fault: somebody asked for it.
+    cancelled: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, source: None }
+        Self { what: what.into(), hint: None, cancelled: false, source: None }
+    }
+
+    pub fn cancelled() -> Self {
+        Self { cancelled: true, ..Self::new("cancelled") }
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

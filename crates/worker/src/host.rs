@@ -63,7 +63,7 @@ impl Host {
             archive: ArchiveService::new(repository.clone()),
             repository,
             binaries,
-            initdb_user: OsUser::for_initdb().doing("find the user that prepares clusters")?,
+            initdb_user: initdb_user(config.service_user.as_deref(), root)?,
             control: config.control,
             odoo_workers: config.odoo_workers,
             heddle: config.heddle,
@@ -127,6 +127,15 @@ impl Host {
         let python = build.python.as_deref().map(Path::new);
         odoo::Source::detect(Path::new(&build.odoo), python).doing("find Odoo")
     }
+}
+
+/// Who prepares clusters: as root, a user with a name.
+fn initdb_user(name: Option<&str>, root: bool) -> Result<Option<OsUser>, Failure> {
+    let found = match name {
+        Some(name) if root => OsUser::find(name).map(Some),
+        _ => OsUser::for_initdb(),
+    };
+    found.doing("find the user that prepares clusters")
 }
 
 /// A database's name as control has it, checked again.

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use daemon::shutdown::Shutdown;
+use model::archive::Activation;
+use model::program::ProgramState;
 use model::tenant::{Serving, TenantState};
 use model::{TenantId, WorkerId};
 use protocol::internal::{ObservedTenant, TenantWork};
 use tokio::task::JoinSet;
 
 use crate::cell::Cell;
-use crate::failure::Failure;
+use crate::failure::{Doing, Failure};
 use crate::host::Host;
 use crate::serve::Serve;
 
@@ -67,7 +69,7 @@ async fn tick(
                 Ok(observed) => Some(observed),
                 Err(failure) => {
                     tracing::warn!(tenant = %tenant.name, "cannot keep the tenant: {}", failure.reason());
-                    None
+                    Some(failing(tenant.tenant))
                 }
             }
         });
@@ -109,6 +111,11 @@ async fn step(
         TenantState::Active => {
             unfence(host, worker, tenant, &cell).await?;
             cell.start().await?;
+            if serve.state().await? == ProgramState::Absent {
+                // A restore may have been killed right after its switch: the
+                // repository knows before Odoo's first write.
+                activate(tenant, &cell).await?;
+            }
             serve.start().await?;
             serve.look(before.map(|(serving, pid, _)| (serving, pid))).await?
         }
@@ -134,6 +141,18 @@ async fn step(
     let now = Seen { serving, pid, state: tenant.state, looked, scanned };
     seen.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.tenant, now);
     serve.observe(serving).await
+}
+
+/// Nothing of it answers.
+fn failing(tenant: TenantId) -> ObservedTenant {
+    let serving = Serving::Failing;
+    ObservedTenant { tenant, serving, http: None, gevent: None, router_key: None, cell_port: None }
+}
+
+async fn activate(tenant: &TenantWork, cell: &Cell<'_>) -> Result<(), Failure> {
+    let at = tenant.activated_at.ok_or_else(|| Failure::new("the tenant's lineage is not activated"))?;
+    let activation = Activation { lineage: cell.lineage(), at };
+    cell.archive().put_activation(activation).await.doing("record the activation")
 }
 
 /// Takes the fence from the cell that the tenant points at: a restore that

@@ -40,6 +40,8 @@ pub struct Config {
     pub name: String,
     /// The first user id for tenants' programs; used when root only.
     pub identity_base: u32,
+    /// Who makes clusters when root; None: `postgres`, else `nobody`.
+    pub service_user: Option<String>,
     /// Where PostgreSQL's programs are; None: found.
     pub postgres_bin: Option<PathBuf>,
     /// Odoo's HTTP workers for each tenant; 0: threaded.

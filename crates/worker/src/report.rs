@@ -83,6 +83,15 @@ impl Run {
             .map_err(|source| Failure::new("record what was done").caused_by(source))
     }
 
+    /// Ends a step that somebody has asked to be cancelled; called where nothing
+    /// is left half done by that.
+    pub fn go_on(&self) -> Result<(), Failure> {
+        match self.cancelled.is_cancelled() {
+            true => Err(Failure::cancelled()),
+            false => Ok(()),
+        }
+    }
+
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }

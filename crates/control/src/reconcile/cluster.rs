@@ -1,5 +1,4 @@
-//! Clusters that nothing needs any more, and repositories that hold more than
-//! retention keeps: both are dropped by an expire run.
+//! Clusters that nothing needs any more are dropped by an expire run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,9 +8,6 @@ use serde_json::json;
 
 use crate::once::{Once, Queued};
 use crate::{Control, Result};
-
-/// A repository is thinned once a day.
-const THINNED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// After an expire run that left something, before the next.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
@@ -24,10 +20,8 @@ pub struct Outcome {
 pub async fn tick(control: &Control) -> Result<Outcome> {
     let database = control.database().await?;
     let retention = control.settings().retention();
-    let mut tenants: BTreeSet<_> =
-        database::run::expire_due(&database, retention, THINNED).await?.into_iter().collect();
     let retired = database::cluster::retired(&database, retention, None, PAUSE).await?;
-    tenants.extend(retired.into_iter().map(|(tenant, _)| tenant));
+    let tenants: BTreeSet<_> = retired.into_iter().map(|(tenant, _)| tenant).collect();
     let mut outcome = Outcome::default();
     for tenant in tenants {
         let project = crate::tenant::get(&database, tenant).await?.project_id;

@@ -65,15 +65,15 @@ impl Platform {
         self.control.create_environment(environment).await.unwrap();
     }
 
-    /// Provisions a tenant and takes its first base backup.
+    /// Provisions a tenant, with its first base backup.
     pub async fn tenant(&self, name: &str) -> Served {
         self.control.create_tenant(&asked(), new_tenant(name)).await.unwrap();
         let claimed = self.claim(RunKind::Provision).await;
         let id = claimed.tenant.unwrap();
         let (placed, lineage) = self.cell(&claimed, None).await;
+        let backup = self.backup(&claimed, &lineage).await;
         let activation = self.record(&claimed, Fact::TenantProvisioned { tenant: id, placed }).await.unwrap();
         self.finish(&claimed, Outcome::Succeeded).await.unwrap();
-        let backup = self.back_up(id, &lineage).await;
         Served { id, placed, lineage, backup, activation: activation.activation.unwrap() }
     }
 

@@ -13,7 +13,7 @@ pub struct Logs {
     #[arg(long)]
     cluster: bool,
     /// So many lines
-    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=5_000))]
     lines: u32,
 }
 

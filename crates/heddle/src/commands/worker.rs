@@ -38,6 +38,7 @@ impl WorkerCommand {
             control: Client::new(&context.url(), Key::new(key)),
             name: settings.worker_name.clone(),
             identity_base: settings.identity_base,
+            service_user: settings.service_user.clone(),
             postgres_bin: settings.postgres_bin.clone(),
             odoo_workers: settings.odoo_workers,
             heddle: data.heddle(),

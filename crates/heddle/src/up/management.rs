@@ -41,6 +41,17 @@ pub async fn start(settings: &Settings, data: &Data, driver: &dyn Driver) -> Res
     Secrets::new(data.path()).write_control_url(&url)
 }
 
+/// Whether there is a PostgreSQL to make a cluster of our own with, and for
+/// tenants' cells in any case.
+pub fn check(settings: &Settings) -> Result<(), Failure> {
+    find(settings).map(drop)
+}
+
+fn find(settings: &Settings) -> Result<Binaries, Failure> {
+    Binaries::find(settings.postgres_bin.as_deref())
+        .map_err(|error| Failure::new(Exit::Failed, "no-postgresql", error.to_string()).hint(error.hint()))
+}
+
 async fn outside(url: &str, password: &str) -> Result<String, Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::while_trying("prepare the database that HEDDLE_DATABASE_URL names", error)
@@ -64,8 +75,7 @@ async fn embedded(
     driver: &dyn Driver,
     password: &str,
 ) -> Result<String, Failure> {
-    let bin = Binaries::find(settings.postgres_bin.as_deref())
-        .map_err(|error| Failure::new(Exit::Failed, "no-postgresql", error.to_string()).hint(error.hint()))?;
+    let bin = find(settings)?;
     let user = settings.service_user()?;
     let id = program_id();
     let failed = |error: DriverError| Failure::while_trying("start the management cluster", &error);

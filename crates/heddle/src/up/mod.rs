@@ -58,9 +58,13 @@ pub async fn run(context: &Context, one_time_password: bool) -> Result<(), Failu
     let output = context.output;
     let data = Data::new(&settings.data);
     check_way(settings)?;
+    if data.lock_holder().is_none() {
+        // Before anything is made: an `up` that is refused leaves nothing behind.
+        management::check(settings)?;
+        check_ports(settings, &data).await?;
+    }
     data.prepare(&settings.run_dir)?;
     let _lock = data.lock()?;
-    check_ports(settings, &data).await?;
     data.install_binary()?;
     Secrets::new(data.path()).platform_key()?;
     if !rustix::process::geteuid().is_root() {

@@ -18,9 +18,9 @@ use crate::output::Output;
 
 /// The pause before a role is started again; it doubles while it keeps ending.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// A role that lived this long is no longer one that keeps ending.
-const SETTLED: Duration = Duration::from_secs(30);
+const SETTLED: Duration = Duration::from_secs(5);
 /// Ended this often in a row, it is said so.
 const KEEPS_ENDING: u32 = 4;
 

@@ -184,9 +184,6 @@ impl Worker<'_> {
             database: name.replace('-', "_"),
         };
         self.record(&claimed, Fact::CellCreated { tenant, placed, lineage }).await;
-        self.record(&claimed, Fact::TenantProvisioned { tenant, placed }).await;
-        self.finish(&claimed, Outcome::Succeeded).await;
-        let claimed = self.claim(RunKind::Backup).await;
         let backup = Backup {
             id: BackupId::new(),
             lineage: placed.lineage,
@@ -198,6 +195,7 @@ impl Worker<'_> {
         };
         let id = backup.id;
         self.record(&claimed, Fact::BackupCompleted { tenant, backup }).await;
+        self.record(&claimed, Fact::TenantProvisioned { tenant, placed }).await;
         self.finish(&claimed, Outcome::Succeeded).await;
         (placed, id)
     }

@@ -48,7 +48,11 @@ pub async fn execute(host: &Host, run: &Run, build: &BuildWork) -> Result<(), Fa
     let (checked, addons, modules) = (source.clone(), addons(build), build.modules.clone());
     blocking(move || {
         checked.check_requirements().doing("check what Odoo needs")?;
-        odoo::modules::modules_exist(&checked, &addons, &modules).doing("check the modules")
+        odoo::modules::modules_exist(&checked, &addons, &modules).map_err(|error| {
+            Failure::new("check the modules").caused_by(error).hint(
+                "`--addons FOLDER` adds a folder of modules to Odoo's own; it may be given several times",
+            )
+        })
     })
     .await?;
 
@@ -97,7 +101,7 @@ async fn make(host: &Host, run: &Run, build: &BuildWork, source: &odoo::Source) 
     fault::reach("build.init").await;
     let exit = tokio::select! {
         exit = host.driver.wait(&init) => exit.doing("wait for the initialisation")?,
-        () = run.cancelled() => return Err(Failure::new("cancelled during the initialisation")),
+        () = run.cancelled() => return Err(Failure::cancelled()),
     };
     let log = host.driver.log_tail(&init, 20_000).await.doing("read the initialisation's log")?;
     match Verdict::of(exit, &log.join("\n")) {

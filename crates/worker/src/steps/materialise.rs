@@ -45,11 +45,13 @@ pub async fn materialise(
         .await
         .doing("copy the base backup")?;
     fault::reach("restore.extracted").await;
+    run.go_on()?;
 
     run.progress(0.3, "Replaying the WAL");
     cell.serve_archive(false, Some(plan.clone())).await?;
     let lineage = recover(host, run, tenant, cell, plan).await?;
     fault::reach("restore.recovered").await;
+    run.go_on()?;
 
     let finished = data_dir.clone();
     blocking(move || postgres::finish_recovery(&finished, identity).doing("end the recovery")).await?;
@@ -73,7 +75,7 @@ async fn recover(
     let source = plan.wal.last().ok_or_else(|| Failure::new("the plan reads no WAL"))?;
     let mut stop = plan.stop.clone();
     loop {
-        let fault = match recover_once(host, cell, &stop, source.timeline).await? {
+        let fault = match recover_once(host, run, cell, &stop, source.timeline).await? {
             Recovered::Promoted(client) => {
                 let lineage = begin(host, run, tenant, cell, plan, &stop, &client).await?;
                 host.clear_program(&recovery_program(cell.lineage())).await?;
@@ -100,6 +102,7 @@ enum Recovered {
 
 async fn recover_once(
     host: &Host,
+    run: &Run,
     cell: &Cell<'_>,
     stop: &Stop,
     timeline: Timeline,
@@ -126,6 +129,7 @@ async fn recover_once(
             Err(error) if Instant::now() > deadline => return Err(error).doing("wait for the recovery"),
             Err(_) => {}
         }
+        run.go_on()?;
         let state = host.driver.state(&id).await.doing("look at the recovery")?;
         if let ProgramState::Ended(exit) = state {
             break exit;

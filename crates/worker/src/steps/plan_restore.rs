@@ -37,7 +37,14 @@ pub async fn execute(
             run.warn(format!("The cell does not run ({}); taking its WAL from its folder", failure.reason()));
             cell.stop().await?;
             let data_dir = host.layout.cell(tenant.tenant, cell.lineage());
-            archive.take_pg_wal(cell.lineage(), &data_dir).await.doing("take the stopped cell's WAL")?;
+            match data_dir.exists() {
+                true => {
+                    let taken = archive.take_pg_wal(cell.lineage(), &data_dir).await;
+                    taken.doing("take the stopped cell's WAL")?;
+                }
+                // What the repository has is all there is.
+                false => run.warn("Its data directory is gone: what it had not archived is lost"),
+            }
             None
         }
     };
@@ -46,6 +53,11 @@ pub async fn execute(
     let mut inventory = archive.history().await.doing("read the history")?;
     for finding in &inventory.findings {
         run.warn(finding.to_string());
+    }
+    if !inventory.history.activations.iter().any(|known| known.lineage == cell.lineage()) {
+        // By the history alone, its time would be another lineage's.
+        return Err(Failure::new("it is not recorded since when the present cell is served")
+            .hint("the run that made the cell did not end; see `heddle run list`, and retry it"));
     }
     if let Some(lsn) = reached {
         inventory.history.note_reached(cell.lineage(), lsn);

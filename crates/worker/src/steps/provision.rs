@@ -29,6 +29,10 @@ pub async fn execute(
     build: &BuildWork,
     admin_password_hash: &str,
 ) -> Result<(), Failure> {
+    // The last worker may have been killed just after control was told.
+    if let Some(placed) = tenant.placed {
+        return arrive(host, run, tenant, placed).await;
+    }
     let template = host.layout.build(build.build);
     if Template::read(&template).is_none() {
         return Err(Failure::new("the build's template is not on this host")
@@ -41,11 +45,26 @@ pub async fn execute(
         lineage: LineageId::new(),
     };
     let made = make(host, run, tenant, &template, placed, admin_password_hash).await;
-    if made.is_err() {
+    if let Err(failure) = made {
         // Nothing half made is left, whatever the reason was.
         clear_leftovers(host, run, tenant.tenant, &[]).await?;
+        return Err(failure);
     }
-    made
+    arrive(host, run, tenant, placed).await
+}
+
+/// Has control serve the tenant from its cell, which runs with its Odoo.
+/// Repeatable: from the first time on the cell is the tenant's, and stays.
+async fn arrive(host: &Host, run: &Run, tenant: &TenantWork, placed: Placed) -> Result<(), Failure> {
+    let recorded = run.record(Fact::TenantProvisioned { tenant: tenant.tenant, placed }).await?;
+    fault::reach("provision.activated").await;
+    let activation = recorded.activation.ok_or_else(|| Failure::new("control named no activation"))?;
+    let cell = Cell::new(host, tenant, placed);
+    cell.archive().put_activation(activation).await.doing("record the activation")?;
+    let serve = Serve::new(host, tenant, cell);
+    super::restore::tell(host, &serve, Serving::Serving).await;
+    run.progress(1.0, format!("{} serves", tenant.name));
+    Ok(())
 }
 
 async fn make(
@@ -62,6 +81,7 @@ async fn make(
     run.progress(0.1, "Copying the template");
     let system_identifier = copy(host, tenant, &cell, &serve, template, admin_password_hash).await?;
     fault::reach("provision.copied").await;
+    run.go_on()?;
 
     let lineage = cell::first_lineage(placed, tenant.tenant, system_identifier, &tenant.database);
     cell.archive().put_lineage(lineage.clone()).await.doing("record the lineage")?;
@@ -74,16 +94,13 @@ async fn make(
     cell.archive().sync_filestore(&cell.filestore()).await.doing("keep the filestore")?;
     super::backup::take(run, &cell, client).await?;
     fault::reach("provision.backed_up").await;
+    run.go_on()?;
 
     run.progress(0.7, "Starting its Odoo");
     serve.start().await?;
     serve.ready().await?;
     fault::reach("provision.serving").await;
-    let recorded = run.record(Fact::TenantProvisioned { tenant: tenant.tenant, placed }).await?;
-    let activation = recorded.activation.ok_or_else(|| Failure::new("control named no activation"))?;
-    cell.archive().put_activation(activation).await.doing("record the activation")?;
-    super::restore::tell(host, &serve, Serving::Serving).await;
-    run.progress(1.0, format!("{} serves", tenant.name));
+    run.go_on()?;
     Ok(())
 }
 
@@ -98,12 +115,11 @@ async fn copy(
 ) -> Result<u64, Failure> {
     let secrets = serve.secrets()?;
     let verifier = postgres::verifier(&secrets.database_password);
-    let url = tenant.hostnames.first().cloned().unwrap_or_default();
     let fresh = FreshTenant {
         database_uuid: uuid::Uuid::new_v4(),
         secret: random()?,
         admin_password_hash: admin_password_hash.to_owned(),
-        base_url: format!("http://{url}"),
+        base_url: tenant.url.clone(),
     };
     let cluster = vec![
         postgres::alter_password(odoo::config::ROLE, &verifier),

@@ -42,10 +42,9 @@ pub async fn execute(
         }
     };
     let new = Cell::new(host, tenant, to);
-    if let Err(failure) = switch(host, run, tenant, restore, &old, &new).await {
-        old.unfence()?;
-        return Err(failure);
-    }
+    // If this fails, the keeper takes the fence away: it asks whom the tenant
+    // points at, which a lost answer leaves open here.
+    switch(host, run, tenant, restore, &old, &new).await?;
     let tenant = TenantWork { placed: Some(to), ..tenant.clone() };
     arrive(host, run, &tenant, restore).await
 }
@@ -71,6 +70,8 @@ async fn prepare(
         let lineage = materialise(host, run, tenant, &cell, plan).await?;
         run.record(Fact::CellCreated { tenant: tenant.tenant, placed: to, lineage }).await?;
         fault::reach("restore.checked").await;
+        // From here on it is carried through.
+        run.go_on()?;
         run.record(Fact::RestoreChecked { restore, to }).await
     }
     .await;
@@ -106,7 +107,6 @@ async fn switch(
 
     let fact = Fact::RestoreSwitched { restore, from: old.placed, to: new.placed };
     run.record(fact).await?;
-    fault::reach("restore.switched").await;
     Ok(())
 }
 
@@ -116,6 +116,7 @@ async fn arrive(host: &Host, run: &Run, tenant: &TenantWork, restore: RestoreId)
     // Asked again, control answers with the same activation.
     let fact = Fact::RestoreSwitched { restore, from: cell.placed, to: cell.placed };
     let recorded = run.record(fact).await?;
+    fault::reach("restore.switched").await;
     let activation = recorded.activation.ok_or_else(|| Failure::new("control named no activation"))?;
     // Before Odoo's first write: what the tenant serves from here on is this
     // lineage's, and the repository alone must tell.

@@ -24,33 +24,17 @@ pub async fn execute(
 ) -> Result<(), Failure> {
     let cell = Cell::serving(host, tenant)?;
     let client = cell.connect_database().await?;
-
-    // An attempt of its own each time: a name that an earlier one wrote stays in
-    // the WAL, and stands for an earlier state.
-    let restore_point = SnapshotPoint::restore_point(snapshot, run.attempt);
-    let at = Timestamp::now();
-    let lsn = postgres::restore_point(&client, &restore_point).await.doing("write the restore point")?;
-    run.progress(0.3, format!("The point is at {lsn}"));
-    fault::reach("snapshot.pointed").await;
-
-    let timeline = postgres::timeline(&client).await.doing("ask for the timeline")?;
-    let wal_file = Segment::before(timeline, lsn, SegmentSize::CELL).file_name(SegmentSize::CELL);
-    cell.flush(&client).await?;
-    run.progress(0.6, "Its WAL is in the repository");
-    fault::reach("snapshot.wal").await;
-
+    let archive = cell.archive();
+    let known = archive.history().await.doing("read the history")?.history.snapshots;
+    let point = match known.into_iter().find(|point| point.id == snapshot) {
+        // An attempt that was killed had come so far; its record is final.
+        Some(point) => point,
+        None => name_point(run, &cell, &client, snapshot, name).await?,
+    };
     let missing = keep_files(run, &cell, &client).await?;
     fault::reach("snapshot.files").await;
-    let point = SnapshotPoint {
-        id: snapshot,
-        lineage: cell.lineage(),
-        name: name.to_owned(),
-        restore_point,
-        lsn,
-        at,
-    };
-    let archive = cell.archive();
-    archive.put_snapshot(point).await.doing("record the snapshot")?;
+    run.go_on()?;
+    archive.put_snapshot(point.clone()).await.doing("record the snapshot")?;
     fault::reach("snapshot.recorded").await;
 
     // Ready means that it can be restored: a plan must exist.
@@ -62,20 +46,45 @@ pub async fn execute(
         super::plan_restore::retention(tenant),
     )
     .doing("plan a restore of the snapshot")?;
+    let timeline = postgres::timeline(&client).await.doing("ask for the timeline")?;
+    let wal_file = Segment::before(timeline, point.lsn, SegmentSize::CELL).file_name(SegmentSize::CELL);
     let size = size(&client).await?;
     run.record(Fact::SnapshotReady {
         snapshot,
-        lineage: cell.lineage(),
-        lsn,
+        lineage: point.lineage,
+        lsn: point.lsn,
         wal_file,
         backup: plan.backup,
         size,
         missing_files: missing,
-        taken_at: at,
+        taken_at: point.at,
     })
     .await?;
     run.progress(1.0, format!("Snapshot {name} is ready"));
     Ok(())
+}
+
+/// Writes the point into the WAL, and makes it durable.
+async fn name_point(
+    run: &Run,
+    cell: &Cell<'_>,
+    client: &Client,
+    snapshot: SnapshotId,
+    name: &str,
+) -> Result<SnapshotPoint, Failure> {
+    // An attempt of its own each time: a name that an earlier one wrote stays in
+    // the WAL, and stands for an earlier state.
+    let restore_point = SnapshotPoint::restore_point(snapshot, run.attempt);
+    let at = Timestamp::now();
+    let lsn = postgres::restore_point(client, &restore_point).await.doing("write the restore point")?;
+    run.progress(0.3, format!("The point is at {lsn}"));
+    fault::reach("snapshot.pointed").await;
+
+    cell.flush(client).await?;
+    run.progress(0.6, "Its WAL is in the repository");
+    fault::reach("snapshot.wal").await;
+    let (lineage, name) = (cell.lineage(), name.to_owned());
+    Ok(SnapshotPoint { id: snapshot, lineage, name, restore_point, lsn, at })
 }
 
 /// Brings every file that the database names into the repository. Returns how

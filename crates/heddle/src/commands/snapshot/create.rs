@@ -19,7 +19,7 @@ pub struct Create {
     /// Its name: a-z, 0-9 and - [default: the time it is taken at]
     #[arg(long)]
     name: Option<String>,
-    /// How long it is kept, such as `30d` [default: as long as the tenant's history]
+    /// How long it is kept, such as `3d`, within the retention window [default: as long as that]
     #[arg(long, value_name = "DURATION", value_parser = crate::time::duration_argument)]
     keep: Option<SignedDuration>,
     #[command(flatten)]
