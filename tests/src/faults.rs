@@ -79,6 +79,7 @@ const ROWS: &[Row] = &[
     snapshot("archive.sync.linked"),
     snapshot("control.record"),
     snapshot("control.finish"),
+    restore("restore.switched", ATTEMPTS, None),
     restore("archive.extract.rename", 1, None),
     restore("restore.extracted", 1, Some("archive.backup.copied")),
     restore("restore.recovered", 1, Some("archive.backup.data")),
@@ -86,7 +87,6 @@ const ROWS: &[Row] = &[
     restore("restore.fenced", 1, None),
     restore("restore.fenced", ATTEMPTS, None),
     restore("restore.recovered", ATTEMPTS, None),
-    restore("restore.switched", ATTEMPTS, None),
 ];
 
 /// Points that the rows do not name: those of builds, provisions, clean-ups and
@@ -109,11 +109,11 @@ pub async fn run(heddle: &Path, odoo: &Path, top: &Path) -> Result<()> {
     let platform = Platform::start(heddle, &top.join("data"), &[("HEDDLE_RUN_DIR", run_dir)]).await?;
     let mut faults = Faults::move_in(platform, odoo).await?;
     faults.provisions().await?;
-    faults.rows().await?;
-    faults.clean_up().await?;
-    faults.router().await?;
     faults.programs().await?;
+    faults.router().await?;
+    faults.clean_up().await?;
     faults.random().await?;
+    faults.rows().await?;
     let Faults { house, steps, reached, .. } = faults;
     house.platform.stop().await?;
     steps.print();
@@ -250,11 +250,16 @@ impl Faults {
     async fn rows(&mut self) -> Result<()> {
         let load = Load::start(&self.house.log_in(OTHER).await?).await?;
         let began = Instant::now();
+        let mut outcome = Ok(());
         for (number, row) in ROWS.iter().enumerate() {
-            let acted = self.row(number, row).await;
-            acted.with_context(|| format!("{} in a {:?}", row.point, row.act))?;
+            outcome = self.row(number, row).await;
+            if outcome.is_err() {
+                outcome = outcome.with_context(|| format!("{} in a {:?}", row.point, row.act));
+                break;
+            }
         }
         let served = load.stop().await?;
+        outcome?;
         ensure!(served.failed == 0, "{} requests of {OTHER} failed", served.failed);
         let seen = format!("{} requests of {OTHER}, 0 failed, slowest {:?}", served.requests, served.slowest);
         self.done("all of these", began, seen).await
