@@ -58,6 +58,7 @@ impl Case {
         let case = Self::new(what, "up", code, names)
             .env("HEDDLE_DATA", data.display().to_string())
             .env("HEDDLE_REPOSITORY", data.join("repository").display().to_string())
+            .env("HEDDLE_RUN_DIR", data.join("run").display().to_string())
             .env("HEDDLE_LISTEN_CONSOLE", port()?)
             .env("HEDDLE_LISTEN_ROUTER", port()?);
         Ok(Self { absent: Some(data.to_owned()), ..case })

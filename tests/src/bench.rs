@@ -1,13 +1,14 @@
 //! How long a tenant's life takes: measured, printed with its gate, and kept.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::house::House;
+use crate::platform::Platform;
 
 /// What is measured, and the longest median that passes, in seconds. The gates
 /// are this project's own: no peer hosts, snapshots and restores one tenant.
@@ -17,10 +18,12 @@ const GATES: &[(&str, f64)] = &[
     ("restore to a snapshot, command to serving", 15.0),
     ("restore to a time, command to serving", 15.0),
     ("resume: command to serving, Odoo stopped before", 15.0),
+    ("restart: heddle up to serving, everything stopped before", 15.0),
 ];
 
-/// Measures each thing `rounds` times. Returns whether all gates hold.
-pub async fn host(house: &mut House, rounds: usize) -> Result<bool> {
+/// Measures each thing `rounds` times, then stops the platform. Returns whether
+/// all gates hold.
+pub async fn host(heddle: &Path, mut house: House, rounds: usize) -> Result<bool> {
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); GATES.len()];
     for round in 0..rounds {
         println!("round {} of {rounds}", round + 1);
@@ -32,29 +35,37 @@ pub async fn host(house: &mut House, rounds: usize) -> Result<bool> {
         let odoo = house.log_in(&tenant).await?;
         odoo.create_partner("before").await?;
         odoo.attach("file", format!("{round}").repeat(4000).as_bytes()).await?;
-        times[1].push(timed(house, &["snapshot", "create", &tenant, "--name", "one"]).await?);
+        times[1].push(timed(&house, &["snapshot", "create", &tenant, "--name", "one"]).await?);
 
         odoo.create_partner("after").await?;
         let began = Instant::now();
-        timed(house, &["restore", &tenant, "--to", "one", "--yes"]).await?;
+        timed(&house, &["restore", &tenant, "--to", "one", "--yes"]).await?;
         house.serving(&tenant).await?;
         times[2].push(began.elapsed().as_secs_f64());
         let kept = house.log_in(&tenant).await?.partners("before").await?;
         ensure!(kept.len() == 1, "the restore lost a row");
 
         let began = Instant::now();
-        timed(house, &["restore", &tenant, "--at", "-1s", "--yes"]).await?;
+        timed(&house, &["restore", &tenant, "--at", "-1s", "--yes"]).await?;
         house.serving(&tenant).await?;
         times[3].push(began.elapsed().as_secs_f64());
 
-        timed(house, &["tenant", "suspend", &tenant]).await?;
+        timed(&house, &["tenant", "suspend", &tenant]).await?;
         let resumed = Instant::now();
-        timed(house, &["tenant", "resume", &tenant]).await?;
+        timed(&house, &["tenant", "resume", &tenant]).await?;
         house.serving(&tenant).await?;
         times[4].push(resumed.elapsed().as_secs_f64());
+
+        let (data, env) = (house.platform.data.clone(), []);
+        house.platform.stop().await?;
+        let began = Instant::now();
+        house.platform = Platform::start(heddle, &data, &env).await?;
+        house.serving(&tenant).await?;
+        times[5].push(began.elapsed().as_secs_f64());
         // Awake tenants would slow the next round down.
-        timed(house, &["tenant", "suspend", &tenant]).await?;
+        timed(&house, &["tenant", "suspend", &tenant]).await?;
     }
+    house.platform.stop().await?;
     report(&mut times, rounds)
 }
 

@@ -5,13 +5,17 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
+use crate::history;
 use crate::house::House;
 use crate::platform::until;
-use crate::state::State;
+use crate::state::{Place, State};
 
 /// A small file system in memory; unmounted when dropped.
 pub struct SmallDisk {
@@ -28,26 +32,52 @@ impl SmallDisk {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Takes all the room that is left, until the returned file is removed.
-    fn fill(&self) -> Result<PathBuf> {
+    /// Takes all the room that is left, and what is freed later, until the
+    /// answer is dropped.
+    fn fill(&self) -> Result<Filler> {
         let path = self.folder.join("filler");
-        let mut file = File::create(&path)?;
-        let mut block = vec![7u8; 1 << 20];
-        while !block.is_empty() {
-            match file.write(&block) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::StorageFull => block.truncate(block.len() / 2),
-                Err(error) => return Err(error).context("fill the small disk"),
+        let mut file =
+            File::options().create_new(true).append(true).open(&path).context("fill the small disk")?;
+        take_all(&mut file)?;
+        let enough = Arc::new(AtomicBool::new(false));
+        let told = enough.clone();
+        let thread = std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                // What fails here is tried again at once.
+                let _ = take_all(&mut file);
+                std::thread::sleep(Duration::from_millis(10));
             }
-        }
-        Ok(path)
+        });
+        Ok(Filler { path, enough, thread: Some(thread) })
     }
+}
 
-    fn is_full(&self) -> bool {
-        let probe = self.folder.join("probe");
-        let full = fs::write(&probe, [7u8; 8192]).is_err();
-        let _ = fs::remove_file(probe);
-        full
+fn take_all(file: &mut File) -> std::io::Result<()> {
+    let mut block = vec![7u8; 1 << 20];
+    while !block.is_empty() {
+        match file.write(&block) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => block.truncate(block.len() / 2),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a disk full; makes room when dropped.
+struct Filler {
+    path: PathBuf,
+    enough: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -62,24 +92,35 @@ impl Drop for SmallDisk {
 pub async fn full_disk(house: &House, tenant: &str, disk: &SmallDisk) -> Result<String> {
     let platform = &house.platform;
     let odoo = house.log_in(tenant).await?;
+    let place = Place::of(platform, tenant).await?;
+    let (bytes, sha1) = history::bytes("no room");
+    let (file, kept) =
+        (history::in_folder(&place.filestore(), &sha1), history::kept(&disk.folder, &place, &sha1));
+    // A backup under way would fail, and give back the room that it took.
+    until(Duration::from_secs(60), "no run is under way", async || {
+        let status = platform.heddle(&["status"]).await?;
+        Ok(status["runs_running"] == 0 && status["runs_queued"] == 0)
+    })
+    .await?;
     let filler = disk.fill()?;
     let took = Instant::now();
-    let snapshot = platform.try_heddle(&["snapshot", "create", tenant, "--name", "no-room"]);
+    let snapshot = async { platform.try_heddle(&["snapshot", "create", tenant, "--name", "no-room"]).await };
     let write = async {
-        let mut written = 0;
-        for _ in 0..40 {
-            // Whatever was freed in the meantime is taken again.
-            if !disk.is_full() {
-                bail!("the disk is not full any more");
+        let mut written = 0usize;
+        while written < 40 {
+            if written == 10 {
+                odoo.attach("no-room.bin", &bytes).await?;
+                odoo.delete_attachment("no-room.bin").await?;
+                odoo.clean_up().await?;
             }
             odoo.create_partner(&format!("Full disk {written:03}")).await?;
             written += 1;
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
-        Ok(written)
+        Ok::<_, anyhow::Error>(written)
     };
     let (ended, written) = tokio::join!(snapshot, write);
-    let (ended, written): (_, usize) = (ended?, written?);
+    let (ended, written) = (ended?, written?);
     ensure!(ended.code == 6, "a snapshot on a full disk ended with {}:\n{}", ended.code, ended.stderr);
     let said = ended.stderr.to_lowercase();
     ensure!(said.contains("no space left"), "the cause is not named:\n{}", ended.stderr);
@@ -92,15 +133,22 @@ pub async fn full_disk(house: &House, tenant: &str, disk: &SmallDisk) -> Result<
         .flatten()
         .any(|one| one["name"] == "no-room" && one["state"] == "failed");
     ensure!(failed, "the snapshot is not marked as failed: {state}");
+    ensure!(!kept.exists(), "{} found room on a full disk", kept.display());
+    ensure!(fs::read(&file).is_ok_and(|there| there == bytes), "the clean-up left {}", file.display());
     let took = took.elapsed().as_secs();
 
-    fs::remove_file(filler).context("make room")?;
+    drop(filler);
     let room = Instant::now();
     platform.heddle(&["snapshot", "create", tenant, "--name", "room-again"]).await?;
     let healed = room.elapsed().as_secs_f64();
     let then = State::of(platform, tenant).await?;
     let partners = odoo.partners("Full disk").await?;
     ensure!(partners.len() == written, "{} of {written} partners are there", partners.len());
+
+    // The file that nobody could take is taken now, and only now removed.
+    odoo.clean_up().await?;
+    ensure!(!file.exists(), "the clean-up removed {}", file.display());
+    ensure!(fs::read(&kept).is_ok_and(|there| there == bytes), "the repository has {}", kept.display());
 
     odoo.delete_partners("Full disk").await?;
     odoo.create_partner("After the full disk").await?;

@@ -14,17 +14,17 @@ use crate::platform::{Platform, text, until};
 use crate::state::Place;
 
 /// Bytes that no other attachment has.
-fn bytes(seed: &str) -> (Vec<u8>, String) {
+pub(crate) fn bytes(seed: &str) -> (Vec<u8>, String) {
     let bytes: Vec<u8> = (0u32..2000).flat_map(|at| Sha1::digest(format!("{seed} {at}"))).collect();
     let name = hex::encode(Sha1::digest(&bytes));
     (bytes, name)
 }
 
-fn in_folder(folder: &Path, sha1: &str) -> PathBuf {
+pub(crate) fn in_folder(folder: &Path, sha1: &str) -> PathBuf {
     folder.join(&sha1[..2]).join(sha1)
 }
 
-fn kept(repository: &Path, place: &Place, sha1: &str) -> PathBuf {
+pub(crate) fn kept(repository: &Path, place: &Place, sha1: &str) -> PathBuf {
     in_folder(&repository.join("tenants").join(text(&place.tenant, "id")).join("files"), sha1)
 }
 

@@ -278,9 +278,13 @@ fn sockets_and_ports(
     attempts.http(own.http, None, "/web/login", json!({}));
     let console = platform.console.rsplit_once(':').context("the console's port")?.1.parse()?;
     for headers in [json!({}), json!({"Authorization": format!("Bearer {}", own.router_key)})] {
-        for path in ["/api/v1/tenants", "/api/v1/status", "/internal/routes", "/internal/workers"] {
+        for path in ["/api/v1/tenants", "/api/v1/status", "/internal/routes", "/api/v1/projects"] {
             attempts.http(console, None, path, headers.clone());
         }
+    }
+
+    for path in ["/internal/workers", "/internal/runs/claim"] {
+        attempts.ask(json!({"kind": "connect_tcp_http", "port": console, "path": path, "method": "POST"}));
     }
 
     let (role, password) = ("odoo", own.database_password.as_str());

@@ -72,9 +72,8 @@ async fn run() -> Result<()> {
         Cli::Bench { with, rounds } => {
             let scratch = Scratch::new("bench")?;
             let platform = Platform::start(&with.heddle, scratch.data(), &[]).await?;
-            let mut house = House::move_in(platform, &with.odoo, None, MODULES).await?;
-            let met = walk::bench::host(&mut house, rounds).await?;
-            house.platform.stop().await?;
+            let house = House::move_in(platform, &with.odoo, None, MODULES).await?;
+            let met = walk::bench::host(&with.heddle, house, rounds).await?;
             scratch.remove()?;
             anyhow::ensure!(met, "a gate was missed");
             Ok(())

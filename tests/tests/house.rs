@@ -57,7 +57,8 @@ async fn walk_through(heddle: &Path, odoo: &Path, scratch: &Path, root: bool) ->
     let mut steps = Steps::default();
 
     let began = Instant::now();
-    let env = [("HEDDLE_REPOSITORY", repository.display().to_string())];
+    let env = [("HEDDLE_REPOSITORY", &repository), ("HEDDLE_RUN_DIR", &scratch.join("run"))]
+        .map(|(name, path)| (name, path.display().to_string()));
     let platform = Platform::start(heddle, &scratch.join("data"), &env).await?;
     let password = platform.one_time_password.clone().context("a one-time password")?;
     let addons = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("addons"))?;
