@@ -452,3 +452,38 @@ async fn segments_that_come_in_meanwhile_are_no_findings() {
     checking.await.unwrap();
     assert!(rounds > 2, "{rounds}");
 }
+
+/// A crash cuts records off, which PostgreSQL then gives up in its own way.
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_leave_no_findings() {
+    let house = House::new();
+    let (mut cell, lineage) = house.first_cell("cell").await;
+    let client = cell.connect().await;
+    client.batch_execute("CREATE TABLE event (id bigserial PRIMARY KEY, name text)").await.unwrap();
+    let wal_timeout = Duration::from_secs(30);
+    let request = BackupRequest { lineage, data_dir: cell.data.clone(), client, wal_timeout };
+    house.archive.backup(request, |_, _| {}).await.unwrap();
+    for round in 0..8 {
+        let busy = cell.connect().await;
+        let load = tokio::spawn(async move {
+            // Records of many pages, so that most kills hit one.
+            let message = "SELECT pg_logical_emit_message(false, 'x', repeat(md5(random()::text), 9000))";
+            while busy.batch_execute(message).await.is_ok() {}
+        });
+        tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
+        cell.kill();
+        load.await.unwrap();
+        if round % 2 == 0 {
+            house.archive.take_pg_wal(lineage, &cell.data).await.unwrap();
+        }
+        cell.start();
+        cell.ready().await;
+    }
+    write(&house, &cell, lineage, "in the end").await;
+    let found = verify(house.service.repository().root());
+    assert!(found.is_sound() && found.wal > 20, "{found:#?}");
+    cell.kill();
+    house.archive.take_pg_wal(lineage, &cell.data).await.unwrap();
+    let found = verify(house.service.repository().root());
+    assert!(found.is_sound(), "{found:#?}");
+}
