@@ -11,7 +11,7 @@ use archive::{BackupRequest, FileId, Filestore, FlawKind, Repository, Verificati
 use jiff::Timestamp;
 use model::archive::{Activation, SnapshotPoint};
 use model::lsn::Lsn;
-use model::restore::{self, Target};
+use model::restore::{self, Plan, Stop, Target};
 use model::{LineageId, SnapshotId, TenantId};
 use support::{Cell, House};
 use tokio::time::Instant;
@@ -464,15 +464,7 @@ async fn crashes_leave_no_findings() {
     let request = BackupRequest { lineage, data_dir: cell.data.clone(), client, wal_timeout };
     house.archive.backup(request, |_, _| {}).await.unwrap();
     for round in 0..8 {
-        let busy = cell.connect().await;
-        let load = tokio::spawn(async move {
-            // Records of many pages, so that most kills hit one.
-            let message = "SELECT pg_logical_emit_message(false, 'x', repeat(md5(random()::text), 9000))";
-            while busy.batch_execute(message).await.is_ok() {}
-        });
-        tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
-        cell.kill();
-        load.await.unwrap();
+        kill_busy(&mut cell, 150 + 37 * round).await;
         if round % 2 == 0 {
             house.archive.take_pg_wal(lineage, &cell.data).await.unwrap();
         }
@@ -482,8 +474,36 @@ async fn crashes_leave_no_findings() {
     write(&house, &cell, lineage, "in the end").await;
     let found = verify(house.service.repository().root());
     assert!(found.is_sound() && found.wal > 20, "{found:#?}");
+
+    // Each next one goes on where the last was cut off.
+    let mut serving = lineage;
+    for round in 0..4 {
+        let at = Timestamp::now();
+        house.archive.put_activation(Activation { lineage: serving, at }).await.unwrap();
+        kill_busy(&mut cell, 170 + 41 * round).await;
+        house.archive.take_pg_wal(serving, &cell.data).await.unwrap();
+        let found = verify(house.service.repository().root());
+        assert!(found.is_sound(), "{found:#?}");
+        let history = house.archive.history().await.unwrap().history;
+        let plan = restore::plan(&history, Target::Time(Timestamp::now()), Timestamp::now(), DAY).unwrap();
+        let to_end = Plan { stop: Stop::End, ..plan };
+        let (child, lineage) = house.materialise(&format!("child{round}"), &to_end).await.unwrap();
+        (cell, serving) = (child, lineage.id);
+        write(&house, &cell, serving, "in a child").await;
+        let found = verify(house.service.repository().root());
+        assert!(found.is_sound(), "{found:#?}");
+    }
+}
+
+/// Kills a cell while it writes records of many pages, so that most kills cut
+/// one off.
+async fn kill_busy(cell: &mut Cell, after_ms: u64) {
+    let busy = cell.connect().await;
+    let load = tokio::spawn(async move {
+        let message = "SELECT pg_logical_emit_message(false, 'x', repeat(md5(random()::text), 9000))";
+        while busy.batch_execute(message).await.is_ok() {}
+    });
+    tokio::time::sleep(Duration::from_millis(after_ms)).await;
     cell.kill();
-    house.archive.take_pg_wal(lineage, &cell.data).await.unwrap();
-    let found = verify(house.service.repository().root());
-    assert!(found.is_sound(), "{found:#?}");
+    load.await.unwrap();
 }
