@@ -6,6 +6,7 @@ mod manifest;
 mod take;
 
 pub use extract::ExtractError;
+pub(crate) use extract::check_data;
 pub use manifest::{FileEntry, Manifest, Stored};
 pub use take::{BackupError, BackupRequest};
 

@@ -120,13 +120,13 @@ fn copy_hashed(from: &mut impl Read, to: &mut impl Write, limit: u64) -> Result<
     Ok((count, FileId(hash.finalize().into())))
 }
 
-enum CopyFault {
+pub(crate) enum CopyFault {
     Read(io::Error),
     Write(io::Error),
     TooLarge,
 }
 
 /// The SHA-1 of a file's bytes.
-fn hash(mut file: &File, limit: u64) -> Result<FileId, CopyFault> {
+pub(crate) fn hash(mut file: &File, limit: u64) -> Result<FileId, CopyFault> {
     copy_hashed(&mut file, &mut io::sink(), limit).map(|(_, id)| id)
 }

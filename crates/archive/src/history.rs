@@ -26,7 +26,7 @@ impl TenantArchive {
         self.blocking(Self::read_history).await
     }
 
-    fn read_history(&self) -> Result<Inventory, FileError> {
+    pub(crate) fn read_history(&self) -> Result<Inventory, FileError> {
         let mut found = Inventory::default();
         let lineages = self.folder().join("lineages");
         for name in disk::names(&lineages)? {

@@ -16,7 +16,10 @@ mod history;
 mod record;
 mod repository;
 mod service;
+pub mod standalone;
+
 mod tree;
+mod verify;
 mod wal;
 
 pub use backup::{BackupError, BackupRequest, ExtractError, FileEntry, Manifest, Stored};
@@ -27,4 +30,5 @@ pub use history::Inventory;
 pub use record::{PutError, RecordError};
 pub use repository::{OpenError, Repository, TenantArchive};
 pub use service::{ArchiveService, ServiceError, WalAccess};
+pub use verify::{Flaw, FlawKind, Verification, VerifyError};
 pub use wal::{FetchError, PushError, Pushed, TakeError, Taken, WaitError, WalChain};

@@ -31,6 +31,8 @@ pub enum OpenError {
     NewerFormat { root: PathBuf, found: u32 },
     #[error("{} is not empty and not a repository; name another folder", .0.display())]
     NotARepository(PathBuf),
+    #[error("there is no repository at {}", .0.display())]
+    Missing(PathBuf),
     #[error("read {}", path.display())]
     Marker { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
@@ -103,22 +105,35 @@ impl Repository {
 
         let tmp = root.join("tmp");
         check_marker(&root, &tmp)?;
-        let folders = Folders::default();
-        folders.ensure(&root, &tmp)?;
-        let inner = Inner {
-            tmp,
-            folders,
-            tenants: Mutex::default(),
-            arrivals: watch::channel(0).0,
-            errors: Mutex::default(),
-            root,
-        };
-        let repository = Self { inner: Arc::new(inner) };
+        let repository = Self::at(root);
+        repository.inner.ensure(&tmp)?;
         repository.sweep()?;
         // What a writer that was killed had linked can be seen; from here on it
         // is durable as well.
         disk::sync_file_system(repository.root())?;
         Ok(repository)
+    }
+
+    /// Opens a repository to read in it: nothing is written, swept or synced, so
+    /// it may be on a read-only file system, or in use by a worker. Blocks.
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let root = root.as_ref().to_owned();
+        match read_marker(&root)? {
+            true => Ok(Self::at(root)),
+            false => Err(OpenError::Missing(root)),
+        }
+    }
+
+    fn at(root: PathBuf) -> Self {
+        let inner = Inner {
+            tmp: root.join("tmp"),
+            folders: Folders::default(),
+            tenants: Mutex::default(),
+            arrivals: watch::channel(0).0,
+            errors: Mutex::default(),
+            root,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     pub fn root(&self) -> &Path {
@@ -176,32 +191,35 @@ impl Repository {
     }
 }
 
-fn check_marker(root: &Path, tmp: &Path) -> Result<(), OpenError> {
+/// Whether there is a marker, of a format that this program knows.
+fn read_marker(root: &Path) -> Result<bool, OpenError> {
     let path = root.join(MARKER);
-    match disk::read(&path, 4096)? {
-        Some(bytes) => {
-            let marker: Marker = serde_json::from_slice(&bytes)
-                .map_err(|source| OpenError::Marker { path: path.clone(), source })?;
-            if marker.format > FORMAT {
-                return Err(OpenError::NewerFormat { root: root.to_owned(), found: marker.format });
-            }
-            Ok(())
-        }
-        None => {
-            // `tmp` alone is what a first start leaves that was interrupted.
-            if disk::names(root)?.iter().any(|name| name != "tmp" && name != "lost+found") {
-                return Err(OpenError::NotARepository(root.to_owned()));
-            }
-            let _ = DirBuilder::new().mode(0o700).create(tmp);
-            let mut temporary = Temporary::create(tmp)?;
-            let text = format!("{{\"format\":{FORMAT}}}\n");
-            temporary.file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
-            temporary.sync()?;
-            match temporary.link(&path)? {
-                Linked::New => Ok(disk::sync_folder(root)?),
-                Linked::Taken => check_marker(root, tmp),
-            }
-        }
+    let Some(bytes) = disk::read(&path, 4096)? else { return Ok(false) };
+    let marker: Marker =
+        serde_json::from_slice(&bytes).map_err(|source| OpenError::Marker { path, source })?;
+    match marker.format > FORMAT {
+        true => Err(OpenError::NewerFormat { root: root.to_owned(), found: marker.format }),
+        false => Ok(true),
+    }
+}
+
+fn check_marker(root: &Path, tmp: &Path) -> Result<(), OpenError> {
+    if read_marker(root)? {
+        return Ok(());
+    }
+    let path = root.join(MARKER);
+    // `tmp` alone is what a first start leaves that was interrupted.
+    if disk::names(root)?.iter().any(|name| name != "tmp" && name != "lost+found") {
+        return Err(OpenError::NotARepository(root.to_owned()));
+    }
+    let _ = DirBuilder::new().mode(0o700).create(tmp);
+    let mut temporary = Temporary::create(tmp)?;
+    let text = format!("{{\"format\":{FORMAT}}}\n");
+    temporary.file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
+    temporary.sync()?;
+    match temporary.link(&path)? {
+        Linked::New => Ok(disk::sync_folder(root)?),
+        Linked::Taken => check_marker(root, tmp),
     }
 }
 

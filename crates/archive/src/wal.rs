@@ -1,8 +1,9 @@
 //! WAL in the repository: taken in, given back, waited for.
 
 mod fetch;
-mod header;
+pub(crate) mod header;
 mod push;
+pub(crate) mod records;
 mod take;
 mod wait;
 
@@ -19,7 +20,7 @@ pub use take::{TakeError, Taken};
 pub use wait::WaitError;
 
 /// The largest timeline history or backup label that is taken in.
-const TEXT_LIMIT: usize = 1 << 20;
+pub(crate) const TEXT_LIMIT: usize = 1 << 20;
 
 /// PostgreSQL's block in the WAL.
 const PAGE: usize = 8192;
@@ -39,7 +40,7 @@ fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Reads back a file of at most `limit` bytes; None if it is missing. What does
 /// not decompress to that is `InvalidData`.
-fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
+pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
     // Incompressible content grows by very little.
     let Some(stored) = disk::read(path, limit as u64 + 64 * 1024)? else { return Ok(None) };
     let damaged = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, error);
@@ -55,7 +56,7 @@ fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, FileError> {
 }
 
 /// Whether an error means that the object itself is bad.
-fn is_damage(error: &FileError) -> bool {
+pub(crate) fn is_damage(error: &FileError) -> bool {
     matches!(error.source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge)
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    build, control, doctor, env, logs, project, restore, router, run, settings, snapshot, status, tenant, up,
-    user, wal, worker,
+    archive, build, control, doctor, env, logs, project, restore, router, run, settings, snapshot, status,
+    tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -60,6 +60,8 @@ pub enum Command {
     Snapshot(snapshot::Command),
     Restore(restore::Restore),
     #[command(subcommand)]
+    Archive(archive::Command),
+    #[command(subcommand)]
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
@@ -93,6 +95,7 @@ impl Command {
             Self::Tenant(command) => command.run(context).await,
             Self::Snapshot(command) => command.run(context).await,
             Self::Restore(command) => command.run(context).await,
+            Self::Archive(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
@@ -152,6 +155,9 @@ mod tests {
             "heddle snapshot create acme --name before-mistake --keep 3d",
             "heddle restore acme --to before-mistake --yes",
             "heddle restore acme --at -90s",
+            "heddle archive verify --tenant acme --json",
+            "heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy",
+            "heddle archive restore acme --at -90s --to /srv/acme --plan",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
         ] {
@@ -183,6 +189,9 @@ mod tests {
 
         let text = refused("heddle restore acme --at now --to before");
         assert!(text.contains("cannot be used with"), "{text}");
+
+        let text = refused("heddle archive restore acme --to /srv/acme");
+        assert!(text.contains("--at <TIME>|--snapshot <SNAPSHOT>|--latest"), "{text}");
 
         let text = refused("heddle run list --state done");
         assert!(text.contains("\"done\" is not one of queued, running"), "{text}");

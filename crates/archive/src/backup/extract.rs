@@ -41,7 +41,11 @@ impl TenantArchive {
         self.blocking(move |archive| archive.read_manifest(lineage, backup)).await
     }
 
-    fn read_manifest(&self, lineage: LineageId, backup: BackupId) -> Result<Manifest, ExtractError> {
+    pub(crate) fn read_manifest(
+        &self,
+        lineage: LineageId,
+        backup: BackupId,
+    ) -> Result<Manifest, ExtractError> {
         let path = self.backup_folder(lineage, backup).join("manifest.json");
         let manifest: Manifest = record::read(&path)?.ok_or(ExtractError::UnknownBackup(backup))?;
         let held = &manifest.backup;
@@ -105,9 +109,6 @@ fn unpack(
     identity: Option<Identity>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<(), ExtractError> {
-    let backup = manifest.backup.id;
-    let damaged = |what: String| ExtractError::Damaged { backup, what };
-    let unreadable = |source| ExtractError::Data { backup, source };
     // The way in stays closed to the new owner, who may be running other
     // programs already, until nothing is written there any more.
     folder(dest, None)?;
@@ -115,6 +116,38 @@ fn unpack(
         folder(&dest.join(directory), identity)?;
     }
 
+    read_data(data, manifest, progress, |told, content| {
+        let path = dest.join(&told.path);
+        let mut file = create(&path, identity).map_err(WriteError::File)?;
+        copy_checked(content, told, &path, &mut file)
+    })?;
+
+    let label = dest.join("backup_label");
+    let (mut file, bytes) = (create(&label, identity)?, manifest.backup_label.as_bytes());
+    file.write_all(bytes).map_err(failed("write", &label))?;
+    Ok(give(dest, identity)?)
+}
+
+/// Reads a backup's data to its end, every byte of it checked; nothing is
+/// written. `progress` gets the bytes read and the bytes of the whole.
+pub(crate) fn check_data(
+    data: &Path,
+    manifest: &Manifest,
+    progress: &dyn Fn(u64, u64),
+) -> Result<(), ExtractError> {
+    read_data(data, manifest, progress, |told, content| copy_checked(content, told, data, &mut io::sink()))
+}
+
+/// Gives each file of the data to `take`, in order, and checks all the rest.
+fn read_data(
+    data: &Path,
+    manifest: &Manifest,
+    progress: &dyn Fn(u64, u64),
+    mut take: impl FnMut(&FileEntry, &mut dyn Read) -> Result<(), WriteError>,
+) -> Result<(), ExtractError> {
+    let backup = manifest.backup.id;
+    let damaged = |what: String| ExtractError::Damaged { backup, what };
+    let unreadable = |source| ExtractError::Data { backup, source };
     let file = File::open(data).map_err(failed("open", data))?;
     let hashed = Hashing { inner: file, hash: Sha256::new(), count: 0 };
     let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(CHUNK, hashed)).map_err(unreadable)?;
@@ -132,7 +165,7 @@ fn unpack(
         else {
             return Err(damaged(format!("{} is not as its manifest says", String::from_utf8_lossy(&path))));
         };
-        write_file(&dest.join(&told.path), &mut entry, identity, told).map_err(|error| match error {
+        take(told, &mut entry).map_err(|error| match error {
             WriteError::Read(source) => unreadable(source),
             WriteError::Mismatch => damaged(format!("{} does not have its checksum", told.path)),
             WriteError::File(error) => error.into(),
@@ -152,11 +185,7 @@ fn unpack(
     if hashed.count != manifest.data.size || hex::encode(hashed.hash.finalize()) != manifest.data.sha256 {
         return Err(damaged(format!("{} does not have its checksum", manifest.data.name)));
     }
-
-    let label = dest.join("backup_label");
-    let (mut file, bytes) = (create(&label, identity)?, manifest.backup_label.as_bytes());
-    file.write_all(bytes).map_err(failed("write", &label))?;
-    Ok(give(dest, identity)?)
+    Ok(())
 }
 
 enum WriteError {
@@ -165,13 +194,12 @@ enum WriteError {
     File(FileError),
 }
 
-fn write_file(
-    path: &Path,
-    content: &mut impl Read,
-    identity: Option<Identity>,
+fn copy_checked(
+    content: &mut dyn Read,
     told: &FileEntry,
+    path: &Path,
+    to: &mut dyn Write,
 ) -> Result<(), WriteError> {
-    let mut file = create(path, identity).map_err(WriteError::File)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; CHUNK.min(told.size as usize).max(1)];
     let mut left = told.size;
@@ -182,7 +210,7 @@ fn write_file(
             read => read.map_err(WriteError::Read)?,
         };
         hash.update(&buffer[..read]);
-        file.write_all(&buffer[..read]).map_err(failed("write", path)).map_err(WriteError::File)?;
+        to.write_all(&buffer[..read]).map_err(failed("write", path)).map_err(WriteError::File)?;
         left = left.saturating_sub(read as u64);
     }
     match hex::encode(hash.finalize()) == told.sha256 {

@@ -112,7 +112,7 @@ impl TenantArchive {
 
     /// Whether a timeline history ends with the lineage's own fork. Siblings
     /// have the same timeline and system identifier, but left elsewhere.
-    fn tells_fork(&self, lineage: &Lineage, history: &[u8]) -> Result<bool, PushError> {
+    pub(crate) fn tells_fork(&self, lineage: &Lineage, history: &[u8]) -> Result<bool, PushError> {
         let Some(fork) = lineage.parent else { return Ok(false) };
         let parent = self.lineage(fork.lineage)?.ok_or(PushError::UnknownLineage(fork.lineage))?;
         let text = String::from_utf8_lossy(history);

@@ -1,5 +1,6 @@
 //! The commands, a file each. A command's doc comment is its help text.
 
+pub mod archive;
 pub mod build;
 pub mod control;
 pub mod doctor;

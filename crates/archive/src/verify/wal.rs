@@ -1,0 +1,158 @@
+//! A lineage's WAL objects: each by itself, and each against what stands
+//! before it.
+
+use std::path::Path;
+
+use model::archive::Lineage;
+use model::lsn::{Segment, WalFile};
+
+use super::{Check, FlawKind, with_causes};
+use crate::disk::{self, FileError};
+use crate::repository::TenantArchive;
+use crate::wal::header::{self, Foreign};
+use crate::wal::records::Records;
+use crate::wal::{is_damage, read, size_limit};
+
+impl Check<'_> {
+    pub(super) fn check_wal(&self, archive: &TenantArchive, lineage: &Lineage) {
+        let folder = archive.wal_folder(lineage.id);
+        let names = match disk::names(&folder) {
+            Ok(names) => names,
+            Err(error) => return self.unreadable(&error),
+        };
+        let mut records = Records::default();
+        let mut last: Option<Segment> = None;
+        // Names sort as the segments do.
+        for name in names {
+            let plain = name.strip_suffix(".zst");
+            let file = plain.and_then(|plain| WalFile::parse(plain, lineage.segment_size).ok());
+            // Others were found when the history was read.
+            let Some(file) = file.filter(|file| file.timeline() == lineage.timeline) else { continue };
+            let path = folder.join(&name);
+            let stored = path.metadata().map_or(0, |data| data.len());
+            let bytes = self.read_object(&path, &file, size_limit(lineage.segment_size));
+            self.read_bytes(stored);
+            let Some(bytes) = bytes else { continue };
+            self.count(|found| found.wal += 1);
+            match file {
+                WalFile::Segment(segment) => {
+                    if !self.check_header(lineage, segment, &path, &bytes) {
+                        continue;
+                    }
+                    if last.is_none_or(|last| last.next() != segment) {
+                        records = Records::default();
+                    }
+                    last = Some(segment);
+                    if let Err(broken) = records.read(segment, lineage.segment_size, &bytes) {
+                        let what = format!("at {} it {}", broken.at, broken.why);
+                        self.find(FlawKind::DamagedWal, &path, what);
+                    }
+                    self.check_inherited(archive, lineage, segment, &path, &bytes);
+                }
+                WalFile::Partial(segment) => {
+                    self.check_header(lineage, segment, &path, &bytes);
+                }
+                WalFile::History(_) => self.check_history(archive, lineage, &path, &bytes),
+                WalFile::BackupLabel(..) => {}
+            }
+        }
+    }
+
+    /// None: it cannot be read, which is found, or it is an unfinished segment
+    /// that was superseded just now.
+    fn read_object(&self, path: &Path, file: &WalFile, limit: usize) -> Option<Vec<u8>> {
+        match read(path, limit) {
+            Ok(Some(bytes)) => return Some(bytes),
+            Ok(None) if matches!(file, WalFile::Partial(_)) => {}
+            Ok(None) => self.find(FlawKind::MissingWal, path, "went away while it was to be read"),
+            Err(error) if is_damage(&error) => self.find(FlawKind::DamagedWal, path, with_causes(&error)),
+            Err(error) => self.unreadable(&error),
+        }
+        None
+    }
+
+    fn check_header(&self, lineage: &Lineage, segment: Segment, path: &Path, bytes: &[u8]) -> bool {
+        if bytes.len() != lineage.segment_size.0 as usize {
+            let what = format!("has {} bytes, not {}", bytes.len(), lineage.segment_size.0);
+            self.find(FlawKind::DamagedWal, path, what);
+            return false;
+        }
+        let Err(foreign) = header::check(lineage, segment, bytes) else { return true };
+        let (kind, what) = match foreign {
+            Foreign::NoHeader => (FlawKind::DamagedWal, "does not begin as a WAL segment does".to_owned()),
+            Foreign::System(found) => (
+                FlawKind::ForeignWal,
+                format!("is of a cluster with system identifier {found}, not {}", lineage.system_identifier),
+            ),
+            Foreign::Other(why) => (FlawKind::ForeignWal, why),
+        };
+        self.find(kind, path, what);
+        false
+    }
+
+    /// The segment that a lineage begins in starts with its parent's bytes.
+    fn check_inherited(
+        &self,
+        archive: &TenantArchive,
+        lineage: &Lineage,
+        segment: Segment,
+        path: &Path,
+        bytes: &[u8],
+    ) {
+        let size = lineage.segment_size;
+        let Some(fork) = lineage.parent else { return };
+        if segment != Segment::at(lineage.timeline, fork.lsn, size) {
+            return;
+        }
+        let shared = (fork.lsn.0 - segment.start(size).0) as usize;
+        match self.parents_segment(archive, lineage, segment) {
+            Ok(Some(parent)) if parent.get(..shared) != bytes.get(..shared) => {
+                let what =
+                    format!("does not begin with what its parent's has up to the fork at {}", fork.lsn);
+                self.find(FlawKind::ForeignWal, path, what);
+            }
+            Ok(_) => {}
+            Err(error) => self.unreadable(&error),
+        }
+    }
+
+    /// The bytes of the parent's segment of the same place, if they are here
+    /// and whole; what is wrong with them is found where they stand.
+    fn parents_segment(
+        &self,
+        archive: &TenantArchive,
+        lineage: &Lineage,
+        segment: Segment,
+    ) -> Result<Option<Vec<u8>>, FileError> {
+        let size = lineage.segment_size;
+        let Some(fork) = lineage.parent else { return Ok(None) };
+        let Ok(Some(parent)) = archive.lineage(fork.lineage) else { return Ok(None) };
+        let theirs = Segment { timeline: parent.timeline, ..segment };
+        for suffix in ["", ".partial"] {
+            let name = format!("{}{suffix}.zst", theirs.file_name(size));
+            match read(&archive.wal_folder(parent.id).join(name), size.0 as usize) {
+                Ok(Some(bytes)) if header::check(&parent, theirs, &bytes).is_ok() => return Ok(Some(bytes)),
+                Ok(_) => {}
+                Err(error) if is_damage(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_history(&self, archive: &TenantArchive, lineage: &Lineage, path: &Path, bytes: &[u8]) {
+        match archive.tells_fork(lineage, bytes) {
+            Ok(true) => {}
+            Ok(false) => {
+                let what = match lineage.parent {
+                    Some(fork) => {
+                        format!("does not end with the fork at {} that its lineage's record names", fork.lsn)
+                    }
+                    None => "is the history of a lineage that has no parent".to_owned(),
+                };
+                self.find(FlawKind::WrongHistory, path, what);
+            }
+            Err(error) => self.find(FlawKind::WrongHistory, path, with_causes(&error)),
+        }
+    }
+}

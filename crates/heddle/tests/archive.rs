@@ -1,0 +1,218 @@
+//! `heddle archive`: a repository is checked, and a tenant given back out of
+//! it, by the binary alone.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use archive::{ArchiveService, BackupRequest, FileId, Filestore, Repository, WalAccess};
+use jiff::Timestamp;
+use model::archive::{Activation, Lineage, SnapshotPoint};
+use model::lsn::{SegmentSize, Timeline};
+use model::{LineageId, SnapshotId, TenantId};
+use postgres::{Binaries, Cluster, InitOptions, OsUser};
+use tokio::time::Instant;
+
+fn heddle(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEDDLE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).output().unwrap()
+}
+
+fn ended(output: &Output, code: i32) -> (String, String) {
+    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(output.status.code(), Some(code), "{text:?}");
+    text.into()
+}
+
+struct Cell {
+    cluster: Cluster,
+    child: Child,
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(cluster: Cluster, binaries: &Binaries, folder: &Path) -> Cell {
+    let spec = cluster.program(binaries, "cell".parse().unwrap()).unwrap();
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut command = Command::new(&spec.argv[0]);
+    command.args(&spec.argv[1..]).env_clear().envs(&spec.env).current_dir(&spec.dir).stdin(Stdio::null());
+    if let Some(identity) = spec.identity {
+        command.uid(identity.uid).gid(identity.gid);
+    }
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    Cell { cluster, child: command.spawn().unwrap() }
+}
+
+/// A cell, archiving into a repository with one backup and one snapshot.
+async fn fill(folder: &Path) -> (PathBuf, TenantId) {
+    let binaries = Binaries::find(None).unwrap();
+    let user = OsUser::for_initdb().unwrap();
+    let identity = user.as_ref().map(OsUser::identity);
+    let home = folder.join("cell");
+    fs::create_dir(&home).unwrap();
+    if let Some(identity) = identity {
+        chown(&home, Some(identity.uid), Some(identity.gid)).unwrap();
+    }
+    let program = folder.join("heddle");
+    fs::copy(env!("CARGO_BIN_EXE_heddle"), &program).unwrap();
+    let socket = folder.join("wal.sock");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let cluster = Cluster {
+        data_dir: home.join("data"),
+        socket_dir: home.join("run"),
+        port,
+        identity,
+        socket_group: None,
+        archive: Some(postgres::Archive::over_socket(&program, &socket).unwrap()),
+    };
+    let options = InitOptions { segment_size: SegmentSize::CELL, owner: identity };
+    postgres::initdb(&binaries, &cluster.data_dir, user.as_ref(), &options).unwrap();
+    cluster.make_socket_dir().unwrap();
+    cluster.write_config().unwrap();
+    let control = fs::read(cluster.data_dir.join("global/pg_control")).unwrap();
+    let root = folder.join("repository");
+    let service = ArchiveService::new(Repository::open_or_create(&root).unwrap());
+    let (tenant, id) = (TenantId::new(), LineageId::new());
+    let archive = service.repository().tenant(tenant);
+    let lineage = Lineage {
+        id,
+        tenant,
+        parent: None,
+        timeline: Timeline(1),
+        system_identifier: u64::from_le_bytes(*control.first_chunk().unwrap()),
+        segment_size: SegmentSize::CELL,
+        database: "acme".into(),
+    };
+    archive.put_lineage(lineage).await.unwrap();
+    archive.put_activation(Activation { lineage: id, at: Timestamp::now() }).await.unwrap();
+    service.serve_wal(&socket, identity, WalAccess { tenant, push: Some(id), fetch: None }).await.unwrap();
+    let cell = start(cluster, &binaries, folder);
+    let connect = async |database| {
+        let (socket, port) = (&cell.cluster.socket_dir, cell.cluster.port);
+        postgres::connect(socket, port, postgres::SUPERUSER, None, database).await.unwrap()
+    };
+    let client = postgres::wait_ready(&cell.cluster, Duration::from_secs(30)).await.unwrap();
+    client.batch_execute("CREATE DATABASE acme").await.unwrap();
+    let client = connect("acme").await;
+    let tables = "CREATE TABLE event (name text); CREATE TABLE ir_attachment (store_fname text)";
+    client.batch_execute(tables).await.unwrap();
+    let wal_timeout = Duration::from_secs(30);
+    let data_dir = cell.cluster.data_dir.clone();
+    let request = BackupRequest { lineage: id, data_dir, client: connect("postgres").await, wal_timeout };
+    archive.backup(request, |_, _| {}).await.unwrap();
+
+    let name = FileId::of(b"kept").to_string();
+    let kept = folder.join("odoo/filestore/acme").join(&name[..2]);
+    fs::create_dir_all(&kept).unwrap();
+    fs::write(kept.join(&name), "kept").unwrap();
+    let filestore = Filestore { data_dir: folder.join("odoo"), database: "acme".into() };
+    archive.sync_filestore(&filestore).await.unwrap();
+    let rows = format!(
+        "INSERT INTO event VALUES ('before'); INSERT INTO ir_attachment VALUES ('{}/{name}')",
+        &name[..2]
+    );
+    client.batch_execute(&rows).await.unwrap();
+    let (snapshot, at) = (SnapshotId::new(), Timestamp::now());
+    let restore_point = SnapshotPoint::restore_point(snapshot, 1);
+    let lsn = postgres::restore_point(&client, &restore_point).await.unwrap();
+    client.batch_execute("INSERT INTO event VALUES ('after')").await.unwrap();
+    let reached = postgres::switch_wal(&client).await.unwrap();
+    archive.wait_for_wal(id, reached, Instant::now() + Duration::from_secs(30)).await.unwrap();
+    let point =
+        SnapshotPoint { id: snapshot, lineage: id, name: "before-mistake".into(), restore_point, lsn, at };
+    archive.put_snapshot(point).await.unwrap();
+    (root, tenant)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_is_checked_and_a_tenant_given_back() {
+    let scratch = tempfile::Builder::new().prefix("hr").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let folder = scratch.path();
+    let (root, tenant) = fill(folder).await;
+    let (root_text, tenant) = (root.to_str().unwrap(), tenant.to_string());
+
+    let (out, _) = ended(&heddle(&["archive", "verify", "--repository", root_text]), 0);
+    assert!(out.contains("tenants 1, lineages 1,") && out.ends_with("Everything is sound.\n"), "{out}");
+    fs::write(root.join("notes"), "x").unwrap();
+    let command = ["archive", "verify", "--repository", root_text, "--json"];
+    let (out, err) = ended(&heddle(&command), 9);
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(found["findings"][0]["kind"], "unknown");
+    assert_eq!((&found["findings"][0]["path"], &found["backups"]), (&"notes".into(), &1.into()));
+    assert!(err.contains("the repository has 1 finding"), "{err}");
+    let (out, _) = ended(&heddle(&[&command[..4], &["--tenant", "acme"]].concat()), 0);
+    assert!(out.contains("attachments 1."), "{out}");
+    let (_, err) = ended(&heddle(&[&command[..4], &["--tenant", "nobody"]].concat()), 3);
+    assert!(err.contains(&format!("hint: it holds {tenant} (acme)")), "{err}");
+    let (_, err) = ended(&heddle(&["archive", "verify", "--repository", folder.to_str().unwrap()]), 3);
+    assert!(err.starts_with("error: there is no repository at"), "{err}");
+
+    let to = folder.join("given");
+    let restore = |more: &[&str], code| {
+        let all = ["archive", "restore", "--repository", root_text, "--to", to.to_str().unwrap()];
+        ended(&heddle(&[&all[..], more].concat()), code)
+    };
+    let (out, _) = restore(&["acme", "--snapshot", "before-mistake", "--plan"], 0);
+    assert!(out.contains("at the snapshot's point") && !to.exists(), "{out}");
+    let (_, err) = restore(&["acme", "--snapshot", "none"], 3);
+    assert!(err.contains("hint: there are before-mistake"), "{err}");
+    let (_, err) = restore(&["acme", "--at", "2d ago"], 3);
+    assert!(err.contains("the earliest time that can be restored is"), "{err}");
+    for (target, rows) in
+        [(["--snapshot", "before-mistake"], "before\n"), (["--latest", "--json"], "before\nafter\n")]
+    {
+        let (out, err) = restore(&[&[&*tenant], &target[..]].concat(), 0);
+        assert!(err.contains("Replaying the WAL"), "{err}");
+        if target[1] == "--json" {
+            let done: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!((&done["restored"]["files"], &done["plan"]["stop"]), (&1.into(), &"end".into()));
+        } else {
+            assert!(out.contains("It is stopped. Start it:") && out.contains("odoo/filestore/acme"), "{out}");
+        }
+        let name = FileId::of(b"kept").to_string();
+        let kept = to.join("odoo/filestore/acme").join(&name[..2]).join(&name);
+        assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+        assert!(!to.join("heddle").exists() && !to.join("wal.sock").exists());
+        let sql = "COPY event TO STDOUT";
+        assert_eq!(started(&to, sql).await, rows);
+        restore(&["acme", "--latest"], 3);
+        fs::remove_dir_all(&to).unwrap();
+    }
+}
+
+/// What a query says once the restored cluster was started as it stands.
+async fn started(to: &Path, sql: &str) -> String {
+    let conf = fs::read_to_string(to.join("data/heddle.conf")).unwrap();
+    let port = conf.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+    let identity = OsUser::for_initdb().unwrap().map(|user| user.identity());
+    let cluster = Cluster {
+        data_dir: to.join("data"),
+        socket_dir: to.join("run"),
+        port,
+        identity,
+        socket_group: None,
+        archive: None,
+    };
+    let binaries = Binaries::find(None).unwrap();
+    let cell = start(cluster, &binaries, to);
+    drop(postgres::wait_ready(&cell.cluster, Duration::from_secs(30)).await.unwrap());
+    let output = Command::new(binaries.program("psql"))
+        .args(["-X", "-U", postgres::SUPERUSER, "-d", "acme", "-c", sql, "-p", &port.to_string(), "-h"])
+        .arg(&cell.cluster.socket_dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
