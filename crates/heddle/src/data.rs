@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,21 @@ impl Data {
         let path = self.started_path();
         fs::write(&path, format!("{}\n", std::process::id()))
             .map_err(|error| Failure::while_trying(format!("write {}", path.display()), &error))
+    }
+
+    /// Removes the sockets' folders; nothing listens in them any more. Whatever
+    /// else somebody put there stays.
+    pub fn clear_sockets(run_dir: &Path) {
+        for folder in fs::read_dir(run_dir).into_iter().flatten().flatten() {
+            for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+                let socket = file.file_type().is_ok_and(|kind| kind.is_socket());
+                if socket || file.file_name().to_string_lossy().starts_with(".s.PGSQL.") {
+                    let _ = fs::remove_file(file.path());
+                }
+            }
+            let _ = fs::remove_dir(folder.path());
+        }
+        let _ = fs::remove_dir(run_dir);
     }
 
     pub fn mark_stopped(&self) {

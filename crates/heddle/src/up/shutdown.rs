@@ -52,6 +52,7 @@ pub async fn run(
     match failures.next() {
         None => {
             Data::new(&context.settings.data).mark_stopped();
+            Data::clear_sockets(&context.settings.run_dir);
             output.note("Nothing is left running.");
             Ok(())
         }
