@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -51,6 +52,15 @@ async fn a_house_with_many_doors() -> Result<()> {
     Ok(())
 }
 
+/// The checkout may be closed to the users that Odoo runs as.
+fn copy_addons(to: &Path) -> Result<()> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("addons");
+    let copied = Command::new("cp").arg("-r").args([&from, to]).status().context("copy the addons")?;
+    let opened = Command::new("chmod").args(["-R", "a+rX"]).arg(to).status().context("open the addons")?;
+    ensure!(copied.success() && opened.success(), "the addons were not copied");
+    Ok(())
+}
+
 async fn walk_through(heddle: &Path, odoo: &Path, scratch: &Path, root: bool) -> Result<()> {
     let repository = scratch.join("repository");
     let disk = root.then(|| SmallDisk::mount(&repository, REPOSITORY_MB)).transpose()?;
@@ -61,7 +71,8 @@ async fn walk_through(heddle: &Path, odoo: &Path, scratch: &Path, root: bool) ->
         .map(|(name, path)| (name, path.display().to_string()));
     let platform = Platform::start(heddle, &scratch.join("data"), &env).await?;
     let password = platform.one_time_password.clone().context("a one-time password")?;
-    let addons = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("addons"))?;
+    let addons = scratch.join("addons");
+    copy_addons(&addons)?;
     let modules = format!("{MODULES},heddle_hostile");
     let mut house = House::move_in(platform, odoo, Some(&addons), &modules).await?;
     house.tenant("acme").await?;

@@ -80,6 +80,7 @@ impl House {
         house.make_folder("odoo", house.odoo_user, 0o700);
         house.make_folder("archive", None, 0o711);
         odoo::addon::install(&house.path("addons")).unwrap();
+        house.copy_hostile();
         let initdb = house
             .postgres("initdb")
             .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=heddle", "-D"])
@@ -194,12 +195,18 @@ impl House {
         fs::remove_file(self.router_key()).unwrap();
     }
 
+    /// The checkout may be closed to the users that Odoo runs as.
+    fn copy_hostile(&self) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/addons");
+        let to = self.path("hostile");
+        assert!(Command::new("cp").arg("-r").args([&from, &to]).status().unwrap().success());
+        assert!(Command::new("chmod").args(["-R", "a+rX"]).arg(&to).status().unwrap().success());
+    }
+
     fn configure(&self, http_port: u16, gevent_port: u16, workers: u16) -> PathBuf {
-        let hostile = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/addons");
-        let hostile = hostile.canonicalize().unwrap();
         let config = TenantConfig {
             series: self.source.series,
-            addons: [vec![self.path("addons"), hostile], self.source.addons.clone()].concat(),
+            addons: [vec![self.path("addons"), self.path("hostile")], self.source.addons.clone()].concat(),
             database: DATABASE.parse().unwrap(),
             socket_dir: self.path("run"),
             socket_port: self.socket_port,
