@@ -16,4 +16,4 @@ cargo build --workspace --bins --locked
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run --workspace --locked --no-fail-fast "$@"
 fi
-exec cargo test --workspace --locked --no-fail-fast "$@"
+exec cargo test --workspace --locked --no-fail-fast "$@" -- --show-output
