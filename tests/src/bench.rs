@@ -13,12 +13,12 @@ use crate::platform::Platform;
 /// What is measured, and the longest median that passes, in seconds. The gates
 /// are this project's own: no peer hosts, snapshots and restores one tenant.
 const GATES: &[(&str, f64)] = &[
-    ("template to serving tenant", 15.0),
+    ("template to serving tenant", 5.0),
     ("snapshot, command to ready", 1.0),
-    ("restore to a snapshot, command to serving", 15.0),
-    ("restore to a time, command to serving", 15.0),
-    ("resume: command to serving, Odoo stopped before", 15.0),
-    ("restart: heddle up to serving, everything stopped before", 15.0),
+    ("restore to a snapshot, command to serving", 5.0),
+    ("restore to a time, command to serving", 5.0),
+    ("resume: command to serving, Odoo stopped before", 5.0),
+    ("restart: heddle up to serving, everything stopped before", 5.0),
 ];
 
 /// Measures each thing `rounds` times, then stops the platform. Returns whether
