@@ -27,6 +27,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0004_runs"
     "0005_users"
     "0006_details"
+    "0007_access"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");
