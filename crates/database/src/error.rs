@@ -50,7 +50,34 @@ pub enum Error {
     Changed { name: String },
 }
 
+/// A function of the schema has refused what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Missing,
+    WrongState,
+    Forbidden,
+    Stale,
+    KeyReused,
+    Invalid,
+}
+
 impl Error {
+    /// What a function of the schema refused, why, and what to do about it.
+    pub fn refused(&self) -> Option<(Refused, &str, Option<&str>)> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        let refused = match fault.code().code() {
+            "HD001" => Refused::Missing,
+            "HD002" => Refused::WrongState,
+            "HD003" => Refused::Forbidden,
+            "HD004" => Refused::Stale,
+            "HD005" => Refused::KeyReused,
+            "HD006" => Refused::Invalid,
+            _ => return None,
+        };
+        Some((refused, fault.message(), fault.hint()))
+    }
+
     /// The constraint that a write ran against, if that was the reason.
     pub fn constraint(&self) -> Option<&str> {
         self.violated(None)

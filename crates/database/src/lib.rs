@@ -30,7 +30,7 @@ pub mod tenant_database;
 pub mod user;
 pub mod worker;
 
-pub use error::{Error, Result};
+pub use error::{Error, Refused, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
 pub use pool::{Connection, Pool, Transaction, begin, commit};
