@@ -70,4 +70,7 @@ ids! {
     WorkerId
     UserId
     ApiKeyId
+    ScheduleId
+    MaintenanceWindowId
+    AlertId
 }

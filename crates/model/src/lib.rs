@@ -7,14 +7,17 @@
 mod id;
 mod name;
 
+pub mod alert;
 pub mod archive;
 pub mod cluster;
 pub mod lsn;
+pub mod maintenance;
 pub mod program;
 pub mod project;
 pub mod restore;
 pub mod route;
 pub mod run;
+pub mod schedule;
 pub mod snapshot;
 pub mod state;
 pub mod tenant;
