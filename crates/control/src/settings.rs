@@ -19,6 +19,10 @@ pub struct Settings {
     pub session_idle: Duration,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// What alerts are opened by.
+    pub alerts: model::alert::Thresholds,
+    /// So many tenants get metrics of their own, those with the oldest backups.
+    pub metrics_tenants: u32,
     /// Shown by `status`.
     pub version: String,
 }
@@ -34,6 +38,8 @@ impl Default for Settings {
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),
             answer_wait: Duration::from_secs(10),
+            alerts: model::alert::Thresholds::default(),
+            metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

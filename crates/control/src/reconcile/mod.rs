@@ -2,9 +2,11 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod alert;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
+pub mod schedule;
 pub mod session;
 pub mod snapshot;
 pub mod worker;
@@ -40,7 +42,9 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    schedule every 1,
     worker every 5,
+    alert every 15,
     backup every 15,
     snapshot every 30,
     cluster every 60,
