@@ -6,7 +6,7 @@ use model::alert::{
 use model::{AlertId, ProjectId};
 use uuid::Uuid;
 
-use crate::query::{Columns, Only, Query, Read, query, stored};
+use crate::query::{Columns, Only, Parameters, Query, Read, query, stored};
 use crate::{On, Result};
 
 const LIST: Query = query!("alert/list");
@@ -116,11 +116,7 @@ fn seconds(columns: &Columns<'_>, column: &'static str) -> Result<SignedDuration
 /// A fact as `model` has it.
 struct Fact<T>(T);
 
-async fn facts<T>(
-    query: &Query,
-    on: &impl On,
-    parameters: crate::query::Parameters<'_>,
-) -> Result<Vec<T>>
+async fn facts<T>(query: &Query, on: &impl On, parameters: Parameters<'_>) -> Result<Vec<T>>
 where
     Fact<T>: Read,
 {

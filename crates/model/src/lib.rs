@@ -7,6 +7,7 @@
 mod id;
 mod name;
 
+pub mod access;
 pub mod alert;
 pub mod archive;
 pub mod cluster;

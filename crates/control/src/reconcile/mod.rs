@@ -3,6 +3,7 @@
 //! the tests.
 
 pub mod alert;
+pub mod api_key;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -49,6 +50,7 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     snapshot every 30,
     cluster every 60,
     session every 600,
+    api_key every 10,
 };
 
 /// Runs every reconciler at its own pace until cancelled.

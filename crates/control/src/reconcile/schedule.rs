@@ -57,6 +57,7 @@ enum Step {
 
 /// One time of one schedule. None: it is not due, or another control has it.
 async fn step(control: &Control, id: ScheduleId, now: Timestamp) -> Result<Option<Step>> {
+    let control = control.as_schedule();
     let mut connection = control.database().await?;
     let transaction = database::begin(&mut connection).await?;
     if !database::schedule::lock(&transaction, id).await? {
