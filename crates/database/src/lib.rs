@@ -8,6 +8,7 @@ mod pool;
 mod query;
 
 pub mod api_key;
+pub mod audit;
 pub mod backup;
 pub mod build;
 pub mod clock;
