@@ -11,6 +11,7 @@ mod query;
 
 pub mod alert;
 pub mod api_key;
+pub mod audit;
 pub mod backup;
 pub mod build;
 pub mod clock;
