@@ -6,6 +6,8 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
 
@@ -21,6 +23,7 @@ mod project;
 mod restore;
 mod route;
 mod run;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -35,6 +38,7 @@ pub use api_key::{ApiKey, CreatedApiKey};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
 pub use user::User;
@@ -62,6 +66,8 @@ struct Inner {
     told: Notify,
     routed: Notify,
     questions: log::Desk,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -71,6 +77,7 @@ impl Control {
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
         let database = database::Pool::connect(url, 16).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -78,6 +85,8 @@ impl Control {
             told: Notify::new(),
             routed: Notify::new(),
             questions: log::Desk::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -89,6 +98,11 @@ impl Control {
 
     async fn database(&self) -> Result<database::Connection> {
         Ok(self.inner.database.get().await?)
+    }
+
+    /// For control's own acts, whoever asked: what no user may see or do.
+    fn own(&self) -> Self {
+        self.clone()
     }
 
     /// After a commit that may have queued a run or freed a tenant.

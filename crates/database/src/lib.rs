@@ -22,6 +22,7 @@ pub mod project;
 pub mod restore;
 pub mod route;
 pub mod run;
+pub mod secret;
 pub mod session;
 pub mod sign_in_failure;
 pub mod snapshot;

@@ -28,6 +28,8 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0005_users"
     "0006_details"
     "0007_access"
+    "0010_approvals"
+    "0011_secrets"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

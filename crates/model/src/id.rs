@@ -70,4 +70,8 @@ ids! {
     WorkerId
     UserId
     ApiKeyId
+    ApprovalId
+    DataKeyId
+    PolicyId
+    SecretId
 }

@@ -10,4 +10,5 @@ mod routes;
 #[path = "../../../database/tests/it/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
+mod secrets;
 mod tenants;
