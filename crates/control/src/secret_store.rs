@@ -104,7 +104,7 @@ impl Control {
 
     /// What a tenant's Odoo is given, for a worker that runs it.
     pub async fn tenant_secrets(&self, worker: WorkerId, tenant: TenantId) -> Result<TenantSecrets> {
-        let own = self.own();
+        let own = self.platform();
         let database = own.database().await?;
         if !database::secret::runs_tenant(&database, worker, tenant).await? {
             let detail = format!("the worker {worker} does not run the tenant {tenant}");
@@ -127,7 +127,7 @@ impl Control {
     pub async fn rotate_secrets_key(&self) -> Result<usize> {
         let key_file = &self.inner.key_file;
         let new = key_file.add()?;
-        let own = self.own();
+        let own = self.platform();
         let mut connection = own.database().await?;
         let transaction = database::begin(&mut connection).await?;
         // From here on no data key is made; later ones find the new key first.
@@ -145,7 +145,7 @@ impl Control {
 
     /// The scope's data key, made the first time something is sealed in it.
     async fn data_key(&self, scope: Scope) -> Result<(Key, DataKeyId)> {
-        let own = self.own();
+        let own = self.platform();
         let mut connection = own.database().await?;
         if let Some(key) = database::secret::data_key(&connection, scope).await? {
             return Ok((self.unwrapped(&key)?, key.id));
@@ -200,7 +200,7 @@ impl Control {
         let whose = match self.inner.redactors.whose(run) {
             Some(whose) => whose,
             None => {
-                let whose = database::secret::whose_run(&self.own().database().await?, run).await?;
+                let whose = database::secret::whose_run(&self.platform().database().await?, run).await?;
                 // One that is not there will not be written to.
                 let Some(whose) = whose else { return Ok(self.inner.redactors.nothing.clone()) };
                 self.inner.redactors.note(run, whose);
@@ -225,7 +225,7 @@ impl Control {
         if let Some(stamp) = redactors.stamp() {
             return Ok(stamp);
         }
-        let stamp = database::secret::stamp(&self.own().database().await?).await?;
+        let stamp = database::secret::stamp(&self.platform().database().await?).await?;
         redactors.stamped(stamp);
         Ok(stamp)
     }
@@ -235,7 +235,7 @@ impl Control {
         if let Some(known) = redactors.get(whose) {
             return Ok(known);
         }
-        let own = self.own();
+        let own = self.platform();
         let database = own.database().await?;
         let scope = match whose {
             (_, Some(tenant)) => of_tenant(&crate::tenant::get(&database, tenant).await?),

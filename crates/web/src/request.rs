@@ -17,6 +17,10 @@ use uuid::Uuid;
 use crate::console;
 use crate::failure::Failure;
 
+/// The request's id, for whoever handles it.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub String);
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Only the console's own files may run, style or be loaded.
@@ -24,9 +28,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Gives the request an id and turns what came of it into a finished response.
-pub(crate) async fn finish(request: Request, next: Next) -> Response {
+pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     // Never taken from the client: an id stands for one request in the log.
     let id = Uuid::now_v7().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,

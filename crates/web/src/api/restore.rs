@@ -1,12 +1,10 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use model::RestoreId;
 use protocol::api::{NewRestore, Page, Restore};
 
 use super::Refused;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path};
+use crate::extract::{Acting, Asks, Json, Path};
 use crate::failure::Answer;
 
 /// A tenant's restores, newest first.
@@ -14,10 +12,10 @@ use crate::failure::Answer;
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Page<Restore>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
 ) -> Answer<Answered<Page<Restore>>> {
-    Ok(Answered(Page { items: state.control.restores(&tenant).await? }))
+    Ok(Answered(Page { items: control.restores(&tenant).await? }))
 }
 
 /// Plan a restore to a snapshot or a time. Nothing is restored before it is confirmed.
@@ -26,19 +24,19 @@ pub async fn list(
         ("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
     request_body = NewRestore, responses((status = 201, body = Restore), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Path(tenant): Path<String>,
     Json(new): Json<NewRestore>,
 ) -> Answer<(StatusCode, Answered<Restore>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_restore(&asked, &tenant, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_restore(&asked, &tenant, new).await?)))
 }
 
 /// One restore, with its plan once that is made.
 #[utoipa::path(get, path = "/api/v1/restores/{restore}", tag = "restores", operation_id = "get_restore",
     params(("restore" = Uuid, Path)), responses((status = 200, body = Restore), Refused))]
-pub async fn get(State(state): State<WebState>, Path(restore): Path<RestoreId>) -> Answer<Answered<Restore>> {
-    Ok(Answered(state.control.restore(restore).await?))
+pub async fn get(Acting(control): Acting, Path(restore): Path<RestoreId>) -> Answer<Answered<Restore>> {
+    Ok(Answered(control.restore(restore).await?))
 }
 
 /// Say yes to the plan: its run carries it out.
@@ -47,9 +45,9 @@ pub async fn get(State(state): State<WebState>, Path(restore): Path<RestoreId>) 
         ("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
     responses((status = 200, body = Restore), Refused))]
 pub async fn confirm(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Path(restore): Path<RestoreId>,
 ) -> Answer<Answered<Restore>> {
-    Ok(Answered(state.control.confirm_restore(&asked, restore).await?))
+    Ok(Answered(control.confirm_restore(&asked, restore).await?))
 }

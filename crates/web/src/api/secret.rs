@@ -1,12 +1,10 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{NewSecret, Page, Secret, SecretsOf};
 
 use super::Refused;
-use crate::WebState;
 use crate::etag::{IfMatch, Versioned};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Acting, Json, Path, Query};
 use crate::failure::Answer;
 
 /// The secrets that reach a tenant, an environment or a project, without their
@@ -14,10 +12,10 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", operation_id = "list_secrets",
     params(SecretsOf), responses((status = 200, body = Page<Secret>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Query(of): Query<SecretsOf>,
 ) -> Answer<Answered<Page<Secret>>> {
-    Ok(Answered(Page { items: state.control.secrets(&of).await? }))
+    Ok(Answered(Page { items: control.secrets(&of).await? }))
 }
 
 /// Set a secret. Its value is never shown again; tenants' Odoos find it in their
@@ -28,13 +26,13 @@ pub async fn list(
     request_body = NewSecret,
     responses((status = 200, body = Secret, headers(("ETag" = String, description = "Its version"))), Refused))]
 pub async fn set(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(name): Path<String>,
     Query(of): Query<SecretsOf>,
     IfMatch(expected): IfMatch,
     Json(new): Json<NewSecret>,
 ) -> Answer<Versioned<Secret>> {
-    let secret = state.control.set_secret(&of, &name, &new.value, expected).await?;
+    let secret = control.set_secret(&of, &name, &new.value, expected).await?;
     Ok(Versioned(secret.version, secret))
 }
 
@@ -44,11 +42,11 @@ pub async fn set(
         ("If-Match" = Option<String>, Header, description = "The version that it must have")),
     responses((status = 204, description = "It is gone"), Refused))]
 pub async fn remove(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(name): Path<String>,
     Query(of): Query<SecretsOf>,
     IfMatch(expected): IfMatch,
 ) -> Answer<StatusCode> {
-    state.control.remove_secret(&of, &name, expected).await?;
+    control.remove_secret(&of, &name, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,11 +1,9 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{NewSnapshot, Page, Snapshot};
 
 use super::Refused;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path};
+use crate::extract::{Acting, Asks, Json, Path};
 use crate::failure::Answer;
 
 /// A tenant's snapshots, newest first.
@@ -13,10 +11,10 @@ use crate::failure::Answer;
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Page<Snapshot>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
 ) -> Answer<Answered<Page<Snapshot>>> {
-    Ok(Answered(Page { items: state.control.snapshots(&tenant).await? }))
+    Ok(Answered(Page { items: control.snapshots(&tenant).await? }))
 }
 
 /// Create a snapshot. It is ready once its WAL and its files are in the repository.
@@ -25,12 +23,12 @@ pub async fn list(
         ("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
     request_body = NewSnapshot, responses((status = 201, body = Snapshot), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Path(tenant): Path<String>,
     Json(new): Json<NewSnapshot>,
 ) -> Answer<(StatusCode, Answered<Snapshot>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_snapshot(&asked, &tenant, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_snapshot(&asked, &tenant, new).await?)))
 }
 
 /// One of a tenant's snapshots.
@@ -40,8 +38,8 @@ pub async fn create(
         ("snapshot" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Snapshot), Refused))]
 pub async fn get(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path((tenant, snapshot)): Path<(String, String)>,
 ) -> Answer<Answered<Snapshot>> {
-    Ok(Answered(state.control.snapshot(&tenant, &snapshot).await?))
+    Ok(Answered(control.snapshot(&tenant, &snapshot).await?))
 }

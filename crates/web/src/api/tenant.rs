@@ -1,5 +1,4 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{ArchiveTenant, CreatedTenant, LogLines, NewTenant, Page, Tenant};
 use protocol::internal::LogSource;
@@ -7,8 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path, Query};
+use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
 
 #[derive(Deserialize, IntoParams)]
@@ -22,10 +20,10 @@ pub struct OfEnvironment {
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(OfEnvironment), responses((status = 200, body = Page<Tenant>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Query(of): Query<OfEnvironment>,
 ) -> Answer<Answered<Page<Tenant>>> {
-    Ok(Answered(Page { items: state.control.tenants(of.environment.as_deref()).await? }))
+    Ok(Answered(Page { items: control.tenants(of.environment.as_deref()).await? }))
 }
 
 /// Create a tenant; its run provisions it. The administrator's password is in
@@ -34,35 +32,35 @@ pub async fn list(
     params(("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
     request_body = NewTenant, responses((status = 201, body = CreatedTenant), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Json(new): Json<NewTenant>,
 ) -> Answer<(StatusCode, Answered<CreatedTenant>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_tenant(&asked, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_tenant(&asked, new).await?)))
 }
 
 /// One tenant.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn get(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.tenant(&tenant).await?))
+pub async fn get(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.tenant(&tenant).await?))
 }
 
 /// Show its visitors a page that says so, and stop its Odoo; its history is kept.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/suspend", tag = "tenants", operation_id = "suspend_tenant",
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn suspend(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.suspend_tenant(&tenant).await?))
+pub async fn suspend(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.suspend_tenant(&tenant).await?))
 }
 
 /// Serve a suspended tenant again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn resume(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.resume_tenant(&tenant).await?))
+pub async fn resume(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.resume_tenant(&tenant).await?))
 }
 
 /// Take a tenant out of service for good.
@@ -70,11 +68,11 @@ pub async fn resume(State(state): State<WebState>, Path(tenant): Path<String>) -
     params(("tenant" = String, Path, description = "Its name or id")), request_body = ArchiveTenant,
     responses((status = 200, body = Tenant), Refused))]
 pub async fn archive(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Json(body): Json<ArchiveTenant>,
 ) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.archive_tenant(&tenant, &body.confirm).await?))
+    Ok(Answered(control.archive_tenant(&tenant, &body.confirm).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -103,9 +101,9 @@ fn hundred() -> u32 {
     params(("tenant" = String, Path, description = "Its name or id"), Tail),
     responses((status = 200, body = LogLines), Refused))]
 pub async fn log(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Query(tail): Query<Tail>,
 ) -> Answer<Answered<LogLines>> {
-    Ok(Answered(state.control.tenant_log(&tenant, tail.source, tail.lines).await?))
+    Ok(Answered(control.tenant_log(&tenant, tail.source, tail.lines).await?))
 }
