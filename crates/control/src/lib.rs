@@ -7,6 +7,8 @@ mod error;
 mod matter;
 mod once;
 mod principal;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
 
@@ -26,6 +28,7 @@ mod restore;
 mod route;
 mod run;
 mod schedule;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -41,6 +44,7 @@ pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
 pub use user::User;
@@ -71,6 +75,8 @@ struct Inner {
     routed: Notify,
     questions: log::Desk,
     keyring: api_key::Keyring,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -80,6 +86,7 @@ impl Control {
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
         let database = database::Pool::connect(url, database::Sizes::default()).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -88,6 +95,8 @@ impl Control {
             routed: Notify::new(),
             questions: log::Desk::default(),
             keyring: api_key::Keyring::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })

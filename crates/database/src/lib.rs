@@ -29,6 +29,7 @@ pub mod restore;
 pub mod route;
 pub mod run;
 pub mod schedule;
+pub mod secret;
 pub mod session;
 pub mod sign_in_failure;
 pub mod snapshot;

@@ -1,8 +1,9 @@
 //! The requests that commands make of control, with their addresses.
 
 use protocol::api::{
-    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore,
-    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Snapshot, Status, Tenant,
+    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore, NewSecret,
+    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret, SecretsOf, Snapshot, Status,
+    Tenant,
 };
 use protocol::client::{Client, ClientError};
 use serde::Serialize;
@@ -45,6 +46,11 @@ fn query(path: String, pairs: &[(&str, Option<String>)]) -> String {
         }
     }
     path
+}
+
+fn secrets_of(path: String, of: &SecretsOf) -> String {
+    let of = of.clone();
+    query(path, &[("project", of.project), ("environment", of.environment), ("tenant", of.tenant)])
 }
 
 impl Api {
@@ -182,6 +188,24 @@ impl Api {
     pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
         self.list(&path).await
+    }
+
+    pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
+        self.list(&secrets_of(path(&["secrets"]), of)).await
+    }
+
+    pub async fn set_secret(
+        &self,
+        name: &str,
+        of: &SecretsOf,
+        new: &NewSecret,
+        version: Option<i64>,
+    ) -> Result<Secret> {
+        self.client.put(&secrets_of(path(&["secrets", name]), of), new, version).await
+    }
+
+    pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
+        self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
     }
 
     /// `verb`: cancel or retry.

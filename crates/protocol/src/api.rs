@@ -12,7 +12,7 @@ use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// What every refused or failed request answers with (RFC 9457).
@@ -314,6 +314,57 @@ pub struct RunEvent {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLines {
     pub lines: Vec<String>,
+}
+
+/// Whose secrets are meant: exactly one of the three.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SecretsOf {
+    /// A project's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `PROJECT/ENVIRONMENT`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// A tenant's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// A value, on its only way.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// Text of 1 to 32,768 bytes, without NUL.
+    #[schema(format = Password, write_only, max_length = 32768)]
+    pub value: String,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSecret(…)")
+    }
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Secret {
+    /// Also the variable that tenants' Odoos find it in.
+    pub name: String,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`, if it is of an environment or a tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// If it is a tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub version: i64,
+    /// Tells values apart, and says nothing else of them.
+    pub fingerprint: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub set_at: Timestamp,
+    /// A login, or an API key's name.
+    pub set_by: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

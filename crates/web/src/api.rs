@@ -5,6 +5,7 @@ mod environment;
 mod project;
 mod restore;
 mod run;
+mod secret;
 mod snapshot;
 mod status;
 mod tenant;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use protocol::api::Problem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -48,6 +49,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/runs/{run}/stream", get(run::stream))
         .route("/runs/{run}/cancel", post(run::cancel))
         .route("/runs/{run}/retry", post(run::retry))
+        .route("/secrets", get(secret::list))
+        .route("/secrets/{name}", put(secret::set).delete(secret::remove))
         .route("/status", get(status::get))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn_with_state(state.clone(), authenticate))
@@ -68,6 +71,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
         run::list, run::get, run::events, run::stream, run::cancel, run::retry,
+        secret::list, secret::set, secret::remove,
         status::get,
     ),
     components(schemas(Problem)),

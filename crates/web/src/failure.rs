@@ -79,6 +79,7 @@ impl Failure {
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
             "stale" => "Out of date",
+            "changed" => "Changed by somebody else",
             "key-reused" => "Idempotency key used before",
             "too-many" => "Too many attempts",
             "unavailable" => "Not available right now",

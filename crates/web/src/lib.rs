@@ -6,6 +6,7 @@
 #[allow(unused_qualifications, reason = "utoipa's macros write whole paths")]
 mod api;
 mod console;
+mod etag;
 mod extract;
 mod failure;
 mod internal;

@@ -11,4 +11,5 @@ mod routes;
 #[allow(dead_code)]
 mod scratch;
 mod schedules;
+mod secrets;
 mod tenants;
