@@ -8,6 +8,7 @@ mod matter;
 mod once;
 mod secret;
 mod settings;
+mod slice;
 
 mod api_key;
 mod build;
@@ -37,6 +38,7 @@ pub use error::{Error, Kind, Refusal, Result};
 pub use run::RunFilter;
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
+pub use slice::Slice;
 pub use user::User;
 
 use std::sync::Arc;

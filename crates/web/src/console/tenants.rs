@@ -5,6 +5,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use control::Slice;
 use model::tenant::Tier;
 use protocol::api::{CreatedTenant, Environment, NewTenant, Tenant};
 use serde::Deserialize;
@@ -26,9 +27,9 @@ struct TenantsPage {
 
 impl TenantsPage {
     async fn load(state: &WebState, frame: Frame) -> Answer<Self> {
-        let tenants = state.control.tenants(None).await?;
+        let tenants = state.control.tenants(None, &Slice::first()).await?.items;
         let environments = match tenants.is_empty() {
-            true => state.control.environments(None).await?.len(),
+            true => state.control.environments(None, &Slice::first()).await?.items.len(),
             false => 1,
         };
         Ok(Self { frame, tenants, environments })
@@ -81,7 +82,7 @@ async fn form_page(
     form: NewTenantForm,
     notice: Option<Notice>,
 ) -> Answer<FormPage> {
-    let environments = state.control.environments(None).await?;
+    let environments = state.control.environments(None, &Slice::first()).await?.items;
     Ok(FormPage { frame, once: once(), environments, form, notice })
 }
 
