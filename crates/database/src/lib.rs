@@ -2,6 +2,8 @@
 //! (one `.sql` file each under `queries/<noun>/`), and the rows they answer
 //! with, as `model`'s types. Nothing in here decides anything.
 
+mod claims;
+mod connection;
 mod error;
 mod guard;
 mod pool;
@@ -30,8 +32,10 @@ pub mod tenant_database;
 pub mod user;
 pub mod worker;
 
+pub use claims::{Claims, Role};
+pub use connection::{Connection, Transaction, begin, commit};
 pub use error::{Error, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
-pub use pool::{Connection, Pool, Transaction, begin, commit};
+pub use pool::{Pool, Sizes};
 pub use query::On;

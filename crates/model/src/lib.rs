@@ -7,6 +7,7 @@
 mod id;
 mod name;
 
+pub mod access;
 pub mod archive;
 pub mod cluster;
 pub mod lsn;

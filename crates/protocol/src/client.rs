@@ -1,7 +1,9 @@
 //! HTTP clients for both halves of the protocol.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use model::WorkerId;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,12 +56,17 @@ impl ClientError {
     }
 }
 
+/// The header in which a worker says who it is.
+pub const WORKER: &str = "heddle-worker";
+
 /// Speaks to one control.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: String,
     key: Key,
+    /// Shared by all clones.
+    worker: Arc<OnceLock<WorkerId>>,
 }
 
 impl Client {
@@ -71,11 +78,17 @@ impl Client {
             .no_proxy()
             .build()
             .expect("a client without TLS always builds");
-        Self { http, base: base.trim_end_matches('/').to_owned(), key }
+        Self { http, base: base.trim_end_matches('/').to_owned(), key, worker: Arc::default() }
     }
 
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// From now on this client and its clones speak for a worker, the one that
+    /// they first spoke for.
+    pub fn speak_for(&self, worker: WorkerId) {
+        let _ = self.worker.set(worker);
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
@@ -109,6 +122,9 @@ impl Client {
     ) -> Result<A, ClientError> {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.key.0);
+        if let Some(worker) = self.worker.get() {
+            request = request.header(WORKER, worker.to_string());
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -1,18 +1,21 @@
 //! Extractors that refuse with [`Failure`]s.
 
+use std::net::SocketAddr;
+
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use control::{Asked, Kind, Requester};
+use control::{Asked, Control, Kind, Principal};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use crate::WebState;
 use crate::failure::Failure;
+use crate::request::RequestId;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub T);
@@ -90,16 +93,22 @@ impl<T: DeserializeOwned> FromRequestParts<WebState> for Query<T> {
     }
 }
 
-/// Who calls the API, as [`authenticate`] found out.
-pub(crate) struct Caller(pub Requester);
+/// Control, bound to who calls the API, as [`authenticate`] found out.
+#[derive(Clone)]
+pub(crate) struct Acting(pub Control);
 
-impl FromRequestParts<WebState> for Caller {
+impl FromRequestParts<WebState> for Acting {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
-        let requester = parts.extensions.get::<Requester>().copied();
-        requester.map(Self).ok_or_else(|| Failure::ours("the route stands outside the authentication layer"))
+        extension(parts)
     }
+}
+
+/// What a layer around the handlers has left with the request.
+fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, Failure> {
+    let found = parts.extensions.get::<T>().cloned();
+    found.ok_or_else(|| Failure::ours("the route stands outside the authentication layer"))
 }
 
 /// Lets only requests with a valid API key through.
@@ -113,9 +122,20 @@ pub(crate) async fn authenticate(
         Failure::unauthenticated("the request has no API key")
             .hint("Send the header Authorization: Bearer hk_…")
     })?;
-    let requester = state.control.verify_api_key(key).await?;
-    parts.extensions.insert(requester);
+    let principal = state.control.verify_api_key(key).await?;
+    let principal = principal.from(address(&parts), request_id(&parts));
+    parts.extensions.insert(Acting(state.control.acting_as(&principal)));
+    parts.extensions.insert(principal);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Where a request comes from, if it came over a socket.
+pub(crate) fn address(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string())
+}
+
+pub(crate) fn request_id(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone())
 }
 
 /// The caller and the request's `Idempotency-Key`.
@@ -124,9 +144,8 @@ pub(crate) struct Asks(pub Asked);
 impl FromRequestParts<WebState> for Asks {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
-        let Caller(requester) = Caller::from_request_parts(parts, state).await?;
-        let asked = Asked::by(requester);
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        let asked = Asked::by(extension::<Principal>(parts)?.requester);
         let Some(key) = parts.headers.get("idempotency-key") else {
             return Ok(Self(asked));
         };

@@ -17,6 +17,10 @@ use uuid::Uuid;
 use crate::console;
 use crate::failure::{Answer, Failure};
 
+/// The request's id, for whoever handles it.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub String);
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Only the console's own files may run, style or be loaded.
@@ -51,9 +55,10 @@ fn bounds(request: &Request) -> Answer<()> {
 }
 
 /// Gives the request an id and turns what came of it into a finished response.
-pub(crate) async fn finish(request: Request, next: Next) -> Response {
+pub(crate) async fn finish(mut request: Request, next: Next) -> Response {
     // Never taken from the client: an id stands for one request in the log.
     let id = Uuid::now_v7().to_string();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match bounds(&request) {
         Err(refused) => refused.into_response(),

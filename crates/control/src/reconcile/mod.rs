@@ -2,6 +2,7 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod api_key;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -45,6 +46,7 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     snapshot every 30,
     cluster every 60,
     session every 600,
+    api_key every 10,
 };
 
 /// Runs every reconciler at its own pace until cancelled.

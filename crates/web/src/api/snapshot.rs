@@ -1,12 +1,10 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{NewSnapshot, Page, Snapshot};
 
 use super::Refused;
 use super::list::Cut;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path, Query};
+use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
 
 /// A tenant's snapshots, newest first.
@@ -14,11 +12,11 @@ use crate::failure::Answer;
     params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"), Cut),
     responses((status = 200, body = Page<Snapshot>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Query(cut): Query<Cut>,
 ) -> Answer<Answered<Page<Snapshot>>> {
-    Ok(Answered(state.control.snapshots(&tenant, &cut.slice()?).await?))
+    Ok(Answered(control.snapshots(&tenant, &cut.slice()?).await?))
 }
 
 /// Create a snapshot. It is ready once its WAL and its files are in the repository.
@@ -28,12 +26,12 @@ pub async fn list(
             description = "Sent twice with it, it is carried out once")),
     request_body = NewSnapshot, responses((status = 201, body = Snapshot), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Path(tenant): Path<String>,
     Json(new): Json<NewSnapshot>,
 ) -> Answer<(StatusCode, Answered<Snapshot>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_snapshot(&asked, &tenant, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_snapshot(&asked, &tenant, new).await?)))
 }
 
 /// One of a tenant's snapshots.
@@ -43,8 +41,8 @@ pub async fn create(
         ("snapshot" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")),
     responses((status = 200, body = Snapshot), Refused))]
 pub async fn get(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path((tenant, snapshot)): Path<(String, String)>,
 ) -> Answer<Answered<Snapshot>> {
-    Ok(Answered(state.control.snapshot(&tenant, &snapshot).await?))
+    Ok(Answered(control.snapshot(&tenant, &snapshot).await?))
 }

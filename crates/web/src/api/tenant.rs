@@ -1,5 +1,4 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{ArchiveTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Tenant};
 use protocol::internal::LogSource;
@@ -8,8 +7,7 @@ use utoipa::IntoParams;
 
 use super::Refused;
 use super::list::Cut;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path, Query};
+use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::{Answer, Failure};
 
 #[derive(Deserialize, IntoParams)]
@@ -24,11 +22,11 @@ pub struct OfEnvironment {
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", operation_id = "list_tenants",
     params(OfEnvironment, Cut), responses((status = 200, body = Page<Tenant>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Query(of): Query<OfEnvironment>,
     Query(cut): Query<Cut>,
 ) -> Answer<Answered<Page<Tenant>>> {
-    Ok(Answered(state.control.tenants(of.environment.as_deref(), &cut.slice()?).await?))
+    Ok(Answered(control.tenants(of.environment.as_deref(), &cut.slice()?).await?))
 }
 
 /// Create a tenant; its run provisions it. The administrator's password is in
@@ -38,35 +36,35 @@ pub async fn list(
             description = "Sent twice with it, it is carried out once")),
     request_body = NewTenant, responses((status = 201, body = CreatedTenant), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Json(new): Json<NewTenant>,
 ) -> Answer<(StatusCode, Answered<CreatedTenant>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_tenant(&asked, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_tenant(&asked, new).await?)))
 }
 
 /// One tenant.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
     params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn get(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.tenant(&tenant).await?))
+pub async fn get(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.tenant(&tenant).await?))
 }
 
 /// Show its visitors a page that says so, and stop its Odoo; its history is kept.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/suspend", tag = "tenants", operation_id = "suspend_tenant",
     params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn suspend(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.suspend_tenant(&tenant).await?))
+pub async fn suspend(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.suspend_tenant(&tenant).await?))
 }
 
 /// Serve a suspended tenant again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
     params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn resume(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.resume_tenant(&tenant).await?))
+pub async fn resume(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.resume_tenant(&tenant).await?))
 }
 
 /// Take a tenant out of service for good.
@@ -74,11 +72,11 @@ pub async fn resume(State(state): State<WebState>, Path(tenant): Path<String>) -
     params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")), request_body = ArchiveTenant,
     responses((status = 200, body = Tenant), Refused))]
 pub async fn archive(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Json(body): Json<ArchiveTenant>,
 ) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.archive_tenant(&tenant, &body.confirm).await?))
+    Ok(Answered(control.archive_tenant(&tenant, &body.confirm).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -109,7 +107,7 @@ fn hundred() -> u32 {
         (status = 409, description = "It has no log yet.", body = Problem, content_type = "application/problem+json"),
         Refused))]
 pub async fn log(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Query(tail): Query<Tail>,
 ) -> Answer<Answered<LogLines>> {
@@ -117,5 +115,5 @@ pub async fn log(
         return Err(Failure::invalid(format!("{} is not a number of lines from 1 to 10,000", tail.lines))
             .hint("The whole log lies in the data folder of the tenant's worker."));
     }
-    Ok(Answered(state.control.tenant_log(&tenant, tail.source, tail.lines).await?))
+    Ok(Answered(control.tenant_log(&tenant, tail.source, tail.lines).await?))
 }
