@@ -11,6 +11,7 @@ mod redact;
 mod seal;
 mod secret;
 mod settings;
+mod slice;
 
 mod alert;
 mod api_key;
@@ -47,6 +48,7 @@ pub use run::RunFilter;
 pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
+pub use slice::Slice;
 pub use user::User;
 
 use std::sync::Arc;

@@ -62,7 +62,21 @@ impl Api {
         self.client.get(&path(segments)).await
     }
 
+    /// The whole list, however many pieces it comes in.
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let first = format!("{path}{separator}limit=1000");
+        let mut page: Page<T> = self.client.get(&first).await?;
+        let mut items = page.items;
+        while let Some(next) = page.next {
+            page = self.client.get(&format!("{first}&after={}", encoded(&next))).await?;
+            items.append(&mut page.items);
+        }
+        Ok(items)
+    }
+
+    /// One piece of a list.
+    async fn piece<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         Ok(self.client.get::<Page<T>>(path).await?.items)
     }
 
@@ -177,7 +191,7 @@ impl Api {
                 ("limit", limit.map(|limit| limit.to_string())),
             ],
         );
-        self.list(&path).await
+        self.piece(&path).await
     }
 
     pub async fn run(&self, id: Uuid) -> Result<Run> {
@@ -187,7 +201,7 @@ impl Api {
     /// Events after the one with the id `after`, in order.
     pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
-        self.list(&path).await
+        self.piece(&path).await
     }
 
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
