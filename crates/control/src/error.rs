@@ -16,6 +16,8 @@ model::written_enum! {
         WrongState = "wrong-state",
         /// A report under a lease that is no longer the run's.
         Stale = "stale",
+        /// It is not the version that was looked at any more.
+        Changed = "changed",
         /// The idempotency key was used for another request.
         KeyReused = "key-reused",
         /// Too many attempts; the hint says until when.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
             Self::Unavailable => 503,
@@ -94,9 +97,11 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// Ours: the client gets a fixed text, the log gets this.
     #[error(transparent)]
-    Database(#[from] database::Error),
+    Database(database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
+    #[error("use the keys of the secrets")]
+    Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
     #[error("read what is stored of {what}")]
@@ -105,4 +110,20 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<database::Error> for Error {
+    /// What the schema's own functions refuse is theirs.
+    fn from(error: database::Error) -> Self {
+        let Some((refused, detail, hint)) = error.refused() else { return Self::Database(error) };
+        let kind = match refused {
+            database::Refused::Missing => Kind::NotFound,
+            database::Refused::WrongState => Kind::WrongState,
+            database::Refused::Forbidden => Kind::Forbidden,
+            database::Refused::Stale => Kind::Stale,
+            database::Refused::KeyReused => Kind::KeyReused,
+            database::Refused::Invalid => Kind::Invalid,
+        };
+        Refusal { kind, detail: detail.to_owned(), hint: hint.map(str::to_owned) }.into()
+    }
 }

@@ -1,7 +1,7 @@
 //! Queuing a run once per idempotency key.
 
 use database::On;
-use database::run::{About, NewRun};
+use database::run::{About, NewRun, Unqueued};
 use model::run::RunKind;
 use model::{ProjectId, RunId};
 use serde::Serialize;
@@ -53,6 +53,12 @@ impl Once {
         Self { requester, key: key.map(|key| (key.to_owned(), Sha256::digest(key).into())) }
     }
 
+    /// One of several runs that a request queues, each under a key of its own.
+    pub fn under(by: crate::Requester, key: String) -> Self {
+        let hash = Sha256::digest(&key).into();
+        Self { requester: by.to_string(), key: Some((key, hash)) }
+    }
+
     /// The run that was queued under the key before.
     pub async fn before(&self, on: &impl On) -> Result<Option<database::run::Run>> {
         let Some((key, hash)) = &self.key else { return Ok(None) };
@@ -74,20 +80,15 @@ impl Once {
         about: About,
         payload: Value,
     ) -> Result<Queued> {
-        let new = NewRun {
-            id: RunId::new(),
-            project,
-            about,
-            payload,
-            requester: &self.requester,
-            key: self.key.as_ref().map(|(key, hash)| (key.as_str(), &hash[..])),
-        };
-        if database::run::insert(on, &new).await? {
-            return Ok(Queued::New(new.id));
-        }
-        match self.before(on).await? {
-            Some(run) => Ok(Queued::Before(Box::new(run))),
-            None => Ok(Queued::Busy(about.kind())),
-        }
+        let mut new = NewRun::new(project, about);
+        new.payload = Some(payload);
+        new.key = self.key.clone();
+        let id = new.id;
+        let unqueued = database::run::queue(on, &self.requester, &[new]).await?;
+        Ok(match unqueued.first() {
+            None => Queued::New(id),
+            Some((_, Unqueued::Before(run))) => Queued::Before(Box::new(crate::run::find(on, *run).await?)),
+            Some((_, Unqueued::Busy(_))) => Queued::Busy(about.kind()),
+        })
     }
 }

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What control needs to know of its surroundings. Tests shorten the times.
@@ -11,14 +12,28 @@ pub struct Settings {
     pub retention_days: u32,
     /// A lease lives this long after each heartbeat.
     pub lease: Duration,
+    /// A worker that is heard of gets this long to begin what it has claimed.
+    pub to_begin: Duration,
+    /// And this long to say anything of what it has begun.
+    pub silence: Duration,
+    /// And this long to stop what is past its deadline.
+    pub to_stop: Duration,
+    /// Months for which what runs said is kept, after the month itself.
+    pub event_months: u32,
     /// A tenant's base backup is renewed this long after the last one.
     pub backup_every: Duration,
     /// A worker that was silent this long is shown as gone.
     pub worker_silence: Duration,
     /// A session that was idle this long ends.
     pub session_idle: Duration,
+    /// The file with the keys that secrets' data keys are wrapped by.
+    pub secrets_key: Option<PathBuf>,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// What alerts are opened by.
+    pub alerts: model::alert::Thresholds,
+    /// So many tenants get metrics of their own, those with the oldest backups.
+    pub metrics_tenants: u32,
     /// Shown by `status`.
     pub version: String,
 }
@@ -30,10 +45,17 @@ impl Default for Settings {
             router_port: 8080,
             retention_days: 7,
             lease: Duration::from_secs(10),
+            to_begin: crate::reconcile::lease::TO_BEGIN,
+            silence: crate::reconcile::lease::SILENCE,
+            to_stop: crate::reconcile::lease::TO_STOP,
+            event_months: 12,
             backup_every: Duration::from_secs(24 * 60 * 60),
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),
+            secrets_key: None,
             answer_wait: Duration::from_secs(10),
+            alerts: model::alert::Thresholds::default(),
+            metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

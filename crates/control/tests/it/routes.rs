@@ -17,7 +17,7 @@ fn seen(tenant: model::TenantId, http: &str) -> Observed {
         router_key: Some("key".into()),
         cell_port: Some(5433),
     };
-    Observed { tenants: vec![tenant] }
+    Observed { tenants: vec![tenant], ..Observed::default() }
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn logs_are_asked_of_the_worker() {
     let control = &platform.control;
     control.create_tenant(&asked(), new_tenant("draft")).await.unwrap();
     refused(control.tenant_log("draft", LogSource::Odoo, 10).await, Kind::WrongState);
-    control.cancel_run(model::RunId(control.runs(&Default::default()).await.unwrap()[0].id)).await.unwrap();
+    control.cancel_run(model::RunId(control.runs(&Default::default()).await.unwrap().items[0].id)).await.unwrap();
     let served = platform.tenant("acme").await;
     let answering = {
         let (control, worker) = (control.clone(), platform.worker);

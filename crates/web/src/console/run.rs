@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,7 +11,7 @@ use model::run::RunState;
 use protocol::api::{Run, RunEvent};
 use serde::Deserialize;
 
-use super::session::{Posted, Turned, Visitor};
+use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -29,8 +28,8 @@ struct RunsPage {
 
 impl RunsPage {
     async fn load(state: &WebState, frame: Frame, only: Option<RunState>) -> Answer<Self> {
-        let filter = RunFilter { state: only, limit: 100, ..RunFilter::default() };
-        Ok(Self { frame, runs: state.control.runs(&filter).await?, only })
+        let filter = RunFilter { state: only, ..RunFilter::default() };
+        Ok(Self { frame, runs: state.control.runs(&filter).await?.items, only })
     }
 
     fn tabs(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
@@ -38,9 +37,11 @@ impl RunsPage {
             (None, "All"),
             (Some(RunState::Running), "Running"),
             (Some(RunState::Queued), "Queued"),
+            (Some(RunState::Waiting), "Waiting"),
             (Some(RunState::Succeeded), "Succeeded"),
             (Some(RunState::Failed), "Failed"),
             (Some(RunState::Cancelled), "Cancelled"),
+            (Some(RunState::Dead), "Dead"),
         ];
         let only = self.only;
         named.into_iter().map(move |(state, name)| {
@@ -57,7 +58,7 @@ pub(crate) struct Only {
 
 /// `GET /runs`
 pub(crate) async fn list(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Query(only): Query<Only>,
 ) -> Answer<Response> {
@@ -66,7 +67,7 @@ pub(crate) async fn list(
 
 /// `GET /live/runs`
 pub(crate) async fn live_list(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Query(only): Query<Only>,
     closing: Option<Extension<Closing>>,
@@ -97,11 +98,11 @@ impl RunPage {
     }
 
     fn may_cancel(&self) -> bool {
-        matches!(self.run.state, RunState::Queued | RunState::Running)
+        !self.run.state.ended()
     }
 
     fn may_retry(&self) -> bool {
-        matches!(self.run.state, RunState::Failed | RunState::Cancelled)
+        self.run.state.may_be_retried()
     }
 }
 
@@ -112,17 +113,13 @@ async fn load(state: &WebState, frame: Frame, id: RunId, notice: Option<Notice>)
 }
 
 /// `GET /runs/{run}`
-pub(crate) async fn page(
-    State(state): State<WebState>,
-    visitor: Visitor,
-    Path(id): Path<RunId>,
-) -> Answer<Response> {
+pub(crate) async fn page(Bound(state): Bound, visitor: Visitor, Path(id): Path<RunId>) -> Answer<Response> {
     html(&load(&state, visitor.frame("/runs"), id, None).await?)
 }
 
 /// `GET /live/runs/{run}`: `log` appends lines, `summary` replaces the head.
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(id): Path<RunId>,
     Query(after): Query<After>,
@@ -162,7 +159,7 @@ pub(crate) struct Nothing {}
 
 /// `POST /runs/{run}/cancel`
 pub(crate) async fn cancel(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(id): Path<RunId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Turned> {
@@ -172,7 +169,7 @@ pub(crate) async fn cancel(
 
 /// `POST /runs/{run}/retry`
 pub(crate) async fn retry(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(id): Path<RunId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Turned> {

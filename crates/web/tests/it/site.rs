@@ -1,6 +1,8 @@
 //! A web with its control and a database of its own, spoken to without a
 //! socket, and a worker that only says what a real one would.
 
+use std::sync::OnceLock;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -31,6 +33,8 @@ pub struct Site {
     pub control: Control,
     pub scratch: Scratch,
     pub key: String,
+    /// Who speaks with the platform's key, once somebody has registered.
+    worker: OnceLock<WorkerId>,
 }
 
 pub struct Answered {
@@ -75,7 +79,11 @@ impl Site {
         let control = Control::connect(&scratch.url(), settings).await.unwrap();
         let key = control.create_api_key("tests").await.unwrap().key;
         let router = web::router(WebState::new(control.clone(), PLATFORM_KEY));
-        Self { router, control, scratch, key }
+        Self { router, control, scratch, key, worker: OnceLock::new() }
+    }
+
+    pub fn with_router(self, router: Router) -> Self {
+        Self { router, ..self }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answered {
@@ -93,6 +101,9 @@ impl Site {
         let mut request = Request::builder().method(method).uri(path).header("host", "console.test");
         if !key.is_empty() {
             request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if let Some(worker) = self.worker.get().filter(|_| key == PLATFORM_KEY) {
+            request = request.header("heddle-worker", worker.to_string());
         }
         match body {
             Some(body) => request
@@ -118,8 +129,9 @@ impl Site {
 
     /// A worker, a project with a ready build, and its production environment.
     pub async fn with_environment(&self) -> Worker<'_> {
-        let register = Register { name: "host".into(), version: "0".into() };
+        let register = Register { name: "host".into(), version: "0".into(), kinds: vec![], labels: vec![] };
         let worker: Registered = self.internal("/internal/workers", &register).await;
+        self.worker.set(worker.worker).expect("one worker a site");
         let worker = Worker { site: self, id: worker.worker };
         self.post("/api/v1/projects", json!({"name": "demo"})).await.good::<Value>();
         let build = json!({"project": "demo", "odoo": "/opt/odoo", "modules": ["base"]});
@@ -141,9 +153,9 @@ pub struct Worker<'a> {
 
 impl Worker<'_> {
     pub async fn claim(&self, kind: RunKind) -> Claimed {
-        let claim = Claim { worker: self.id, kinds: vec![kind], wait_ms: 5000 };
-        let claimed: Option<Claimed> = self.site.internal("/internal/runs/claim", &claim).await;
-        claimed.unwrap_or_else(|| panic!("there is no {kind} to claim"))
+        let claim = Claim { worker: self.id, kinds: vec![kind], n: 1, previews: None, wait_ms: 5000 };
+        let mut claimed: Vec<Claimed> = self.site.internal("/internal/runs/claim", &claim).await;
+        claimed.pop().unwrap_or_else(|| panic!("there is no {kind} to claim"))
     }
 
     pub async fn record(&self, claimed: &Claimed, fact: Fact) {
@@ -154,8 +166,8 @@ impl Worker<'_> {
     pub async fn say(&self, claimed: &Claimed, message: &str) {
         let path = format!("/internal/runs/{}/events", claimed.run);
         let event =
-            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: Some(0.5) };
-        self.site.internal::<Value>(&path, &Events { fence: claimed.fence, events: vec![event] }).await;
+            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: Some(0.5), payload: None };
+        self.site.internal::<Value>(&path, &Events { fence: claimed.fence, first: event.at.as_microsecond(), events: vec![event] }).await;
     }
 
     pub async fn finish(&self, claimed: &Claimed, outcome: Outcome) {
