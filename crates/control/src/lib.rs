@@ -19,6 +19,7 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod member;
 mod project;
 mod restore;
 mod route;
@@ -33,14 +34,12 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
-pub use user::User;
 
 use std::sync::Arc;
 use std::time::Duration;

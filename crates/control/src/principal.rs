@@ -71,11 +71,6 @@ impl Control {
         }
     }
 
-    /// The same control on its own account, for what is nobody else's act.
-    pub(crate) fn platform(&self) -> Self {
-        self.claiming(Claims::platform())
-    }
-
     fn claiming(&self, claims: Claims) -> Self {
         Self { inner: self.inner.clone(), claims: Arc::new(claims) }
     }
