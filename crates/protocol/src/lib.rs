@@ -6,3 +6,4 @@ pub mod api;
 pub mod client;
 pub mod internal;
 pub mod people;
+pub mod schema;

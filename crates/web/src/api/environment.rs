@@ -5,24 +5,27 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
+use super::list::Cut;
 use crate::extract::{Acting, Json, Path, Query};
 use crate::failure::Answer;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OfProject {
-    /// Only this project's.
+    /// Only this project's: its name or id.
+    #[param(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub project: Option<String>,
 }
 
 /// All environments, or one project's.
 #[utoipa::path(get, path = "/api/v1/environments", tag = "environments", operation_id = "list_environments",
-    params(OfProject), responses((status = 200, body = Page<Environment>), Refused))]
+    params(OfProject, Cut), responses((status = 200, body = Page<Environment>), Refused))]
 pub async fn list(
     Acting(control): Acting,
     Query(of): Query<OfProject>,
+    Query(cut): Query<Cut>,
 ) -> Answer<Answered<Page<Environment>>> {
-    Ok(Answered(Page { items: control.environments(of.project.as_deref()).await? }))
+    Ok(Answered(control.environments(of.project.as_deref(), &cut.slice()?).await?))
 }
 
 /// Create an environment.
@@ -38,7 +41,8 @@ pub async fn create(
 /// One environment.
 #[utoipa::path(get, path = "/api/v1/environments/{project}/{environment}", tag = "environments",
     operation_id = "get_environment",
-    params(("project" = String, Path), ("environment" = String, Path, description = "Its name")),
+    params(("project" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo"),
+        ("environment" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")),
     responses((status = 200, body = Environment), Refused))]
 pub async fn get(
     Acting(control): Acting,
