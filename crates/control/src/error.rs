@@ -14,6 +14,8 @@ model::written_enum! {
         Taken = "taken",
         /// Its present state does not allow it.
         WrongState = "wrong-state",
+        /// Somebody has changed it since the version that the request names.
+        Changed = "changed",
         /// A report under a lease that is no longer the run's.
         Stale = "stale",
         /// The idempotency key was used for another request.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
             Self::Unavailable => 503,
@@ -68,6 +71,20 @@ impl Refusal {
 
     pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    }
+
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {

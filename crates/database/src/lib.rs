@@ -23,6 +23,7 @@ pub mod member;
 pub mod migrate;
 pub mod observation;
 pub mod project;
+pub mod request;
 pub mod restore;
 pub mod route;
 pub mod run;

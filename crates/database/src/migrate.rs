@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0005_users"
     "0006_details"
     "0007_access"
+    "0014_edits"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

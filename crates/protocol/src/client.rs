@@ -92,7 +92,7 @@ impl Client {
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
-        self.send(Method::GET, path, None::<&()>, None).await
+        self.send(Method::GET, path, None::<&()>, &[]).await
     }
 
     pub async fn post<A: DeserializeOwned>(
@@ -100,7 +100,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, ClientError> {
-        self.send(Method::POST, path, Some(body), None).await
+        self.send(Method::POST, path, Some(body), &[]).await
     }
 
     /// As `post`, with an idempotency key: sent twice, it is carried out once.
@@ -110,7 +110,18 @@ impl Client {
         body: &impl Serialize,
         idempotency_key: &str,
     ) -> Result<A, ClientError> {
-        self.send(Method::POST, path, Some(body), Some(idempotency_key)).await
+        self.send(Method::POST, path, Some(body), &[("Idempotency-Key", idempotency_key.to_owned())]).await
+    }
+
+    /// Changes what is still at that version.
+    pub async fn patch<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: i64,
+    ) -> Result<A, ClientError> {
+        let condition = [("If-Match", format!("\"{version}\""))];
+        self.send(Method::PATCH, path, Some(body), &condition).await
     }
 
     async fn send<A: DeserializeOwned>(
@@ -118,7 +129,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-        idempotency_key: Option<&str>,
+        headers: &[(&str, String)],
     ) -> Result<A, ClientError> {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.key.0);
@@ -128,8 +139,8 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = idempotency_key {
-            request = request.header("Idempotency-Key", key);
+        for (name, value) in headers {
+            request = request.header(*name, value);
         }
         let unreachable =
             |source: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), source };

@@ -78,6 +78,8 @@ impl Failure {
             "not-found" => "Not found",
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
+            "changed" => "Changed meanwhile",
+            "unconditional" => "Which version?",
             "stale" => "Out of date",
             "key-reused" => "Idempotency key used before",
             "too-many" => "Too many attempts",

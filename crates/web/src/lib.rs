@@ -11,6 +11,7 @@ mod failure;
 mod internal;
 mod live;
 mod request;
+mod version;
 
 use std::future::Future;
 use std::net::SocketAddr;
