@@ -14,10 +14,10 @@ model::written_enum! {
         Taken = "taken",
         /// Its present state does not allow it.
         WrongState = "wrong-state",
-        /// Somebody has changed it since the version that the request names.
-        Changed = "changed",
         /// A report under a lease that is no longer the run's.
         Stale = "stale",
+        /// It is not the version that was looked at any more.
+        Changed = "changed",
         /// The idempotency key was used for another request.
         KeyReused = "key-reused",
         /// Too many attempts; the hint says until when.
@@ -123,6 +123,8 @@ pub enum Error {
     Database(database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
+    #[error("use the keys of the secrets")]
+    Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
     #[error("read what is stored of {what}")]

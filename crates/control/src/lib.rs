@@ -8,10 +8,13 @@ mod matter;
 mod once;
 mod permit;
 mod principal;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
 mod slice;
 
+mod alert;
 mod api_key;
 mod build;
 mod claim;
@@ -20,10 +23,14 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod maintenance_window;
+mod metric;
 mod project;
 mod restore;
 mod route;
 mod run;
+mod schedule;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -39,6 +46,7 @@ pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
 pub use slice::Slice;
@@ -70,6 +78,8 @@ struct Inner {
     routed: Notify,
     questions: log::Desk,
     keyring: api_key::Keyring,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -79,6 +89,7 @@ impl Control {
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
         let database = database::Pool::connect(url, database::Sizes::default()).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -87,6 +98,8 @@ impl Control {
             routed: Notify::new(),
             questions: log::Desk::default(),
             keyring: api_key::Keyring::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })

@@ -74,7 +74,7 @@ impl Control {
         shown(find(&database, &tenant, snapshot).await?)
     }
 
-    fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
+    pub(crate) fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
         let settings = self.settings();
         let last = now.checked_add(settings.retention()).unwrap_or(Timestamp::MAX);
         match asked {

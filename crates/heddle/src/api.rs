@@ -2,8 +2,8 @@
 
 use protocol::api::{
     Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment,
-    NewProject, NewRestore, NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Snapshot, Status,
-    Tenant,
+    NewProject, NewRestore, NewSecret, NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret,
+    SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::client::{Client, ClientError};
 use serde::Serialize;
@@ -46,6 +46,11 @@ fn query(path: String, pairs: &[(&str, Option<String>)]) -> String {
         }
     }
     path
+}
+
+fn secrets_of(path: String, of: &SecretsOf) -> String {
+    let of = of.clone();
+    query(path, &[("project", of.project), ("environment", of.environment), ("tenant", of.tenant)])
 }
 
 impl Api {
@@ -217,6 +222,24 @@ impl Api {
     pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
         self.piece(&path).await
+    }
+
+    pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
+        self.list(&secrets_of(path(&["secrets"]), of)).await
+    }
+
+    pub async fn set_secret(
+        &self,
+        name: &str,
+        of: &SecretsOf,
+        new: &NewSecret,
+        version: Option<i64>,
+    ) -> Result<Secret> {
+        self.client.put(&secrets_of(path(&["secrets", name]), of), new, version).await
+    }
+
+    pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
+        self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
     }
 
     /// `verb`: cancel or retry.

@@ -3,14 +3,16 @@
 //! `docs/reference/openapi.json`.
 
 use jiff::Timestamp;
+use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
+use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::schema::{addons, modules, one_of, one_of_or_none};
@@ -386,6 +388,57 @@ pub struct LogLines {
     pub lines: Vec<String>,
 }
 
+/// Whose secrets are meant: exactly one of the three.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SecretsOf {
+    /// A project's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `PROJECT/ENVIRONMENT`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// A tenant's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// A value, on its only way.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// Text of 1 to 32,768 bytes, without NUL.
+    #[schema(format = Password, write_only, max_length = 32768)]
+    pub value: String,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSecret(…)")
+    }
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Secret {
+    /// Also the variable that tenants' Odoos find it in.
+    pub name: String,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`, if it is of an environment or a tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// If it is a tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub version: i64,
+    /// Tells values apart, and says nothing else of them.
+    pub fingerprint: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub set_at: Timestamp,
+    /// A login, or an API key's name.
+    pub set_by: String,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     pub version: String,
@@ -403,4 +456,169 @@ pub struct WorkerStatus {
     pub alive: bool,
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
+}
+
+/// What queues runs at times.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSchedule {
+    pub project: String,
+    /// Names it in the project, and begins the names of its snapshots:
+    /// `^[a-z0-9][a-z0-9-]{0,39}$`
+    pub name: String,
+    /// `snapshot` or `backup`
+    #[schema(value_type = String)]
+    pub action: Action,
+    /// Only this environment's tenants; the name without the project's.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Only this tenant.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Minute, hour, day of the month, month and weekday, such as `30 2 * * 1-5`.
+    pub cron: String,
+    /// Whose clocks it goes by, such as `Europe/Paris`; default: `UTC`.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// What becomes of times at which no control was there: `none`, `once`
+    /// (the default: the latest is run) or `all`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<CatchUp>,
+    /// Default: true.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// What is left out stays as it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeSchedule {
+    /// The version that was read; refused if it has changed since.
+    pub version: i64,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub action: Option<Action>,
+    #[serde(default)]
+    pub cron: Option<String>,
+    #[serde(default)]
+    pub zone: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<CatchUp>,
+    /// False pauses it. Times that pass while it is paused are not caught up.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Schedule {
+    pub id: Uuid,
+    pub project: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub action: Action,
+    pub environment: Option<String>,
+    pub tenant: Option<String>,
+    pub cron: String,
+    pub zone: String,
+    #[schema(value_type = String)]
+    pub catch_up: CatchUp,
+    pub enabled: bool,
+    /// Grows with each change that somebody makes.
+    pub version: i64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_at: Option<Timestamp>,
+    /// The time it was last run for.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_at: Option<Timestamp>,
+    /// The last run that it queued.
+    pub last_run: Option<Uuid>,
+    /// What came of it.
+    pub last_note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// One of the times at which a schedule comes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ScheduledTime {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What the clocks of its zone show then: `2026-11-22T02:30:00+01:00`.
+    pub local: String,
+}
+
+/// What a schedule queued when it was asked to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ScheduleRan {
+    pub runs: Vec<Uuid>,
+    /// In words, with what was left out and why.
+    pub note: String,
+}
+
+/// When runs that disturb people may be done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMaintenanceWindow {
+    pub project: String,
+    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    pub name: String,
+    /// Only this environment's; the name without the project's.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// When it opens: minute, hour, day of the month, month and weekday.
+    pub cron: String,
+    /// Default: `UTC`.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// For how long it is open: 1 to 1,440.
+    pub minutes: i32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MaintenanceWindow {
+    pub id: Uuid,
+    pub project: String,
+    pub name: String,
+    pub environment: Option<String>,
+    pub cron: String,
+    pub zone: String,
+    pub minutes: i32,
+    /// Set while it is open.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub open_until: Option<Timestamp>,
+    /// When it opens next; set while it is closed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub opens_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Alert {
+    pub id: Uuid,
+    /// Such as `disk_full` or `backup_overdue`.
+    #[schema(value_type = String)]
+    pub kind: AlertKind,
+    /// What it is about: an id or a name, by its kind.
+    pub subject: String,
+    /// Left out where it is about the whole installation.
+    pub project: Option<String>,
+    /// `info`, `warning` or `critical`
+    #[schema(value_type = String)]
+    pub severity: Severity,
+    /// `open`, `acknowledged` or `resolved`
+    #[schema(value_type = String)]
+    pub state: AlertState,
+    pub detail: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    /// `user:<id>` or `key:<id>`
+    pub acknowledged_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub acknowledged_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub resolved_at: Option<Timestamp>,
 }

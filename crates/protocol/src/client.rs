@@ -92,7 +92,7 @@ impl Client {
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
-        self.send(Method::GET, path, None::<&()>, &[]).await
+        self.send(Method::GET, path, None::<&()>, None).await
     }
 
     pub async fn post<A: DeserializeOwned>(
@@ -100,7 +100,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<A, ClientError> {
-        self.send(Method::POST, path, Some(body), &[]).await
+        self.send(Method::POST, path, Some(body), None).await
     }
 
     /// As `post`, with an idempotency key: sent twice, it is carried out once.
@@ -110,7 +110,7 @@ impl Client {
         body: &impl Serialize,
         idempotency_key: &str,
     ) -> Result<A, ClientError> {
-        self.send(Method::POST, path, Some(body), &[("Idempotency-Key", idempotency_key.to_owned())]).await
+        self.send(Method::POST, path, Some(body), Some(idempotency_key)).await
     }
 
     /// Changes what is still at that version.
@@ -120,8 +120,34 @@ impl Client {
         body: &impl Serialize,
         version: i64,
     ) -> Result<A, ClientError> {
-        let condition = [("If-Match", format!("\"{version}\""))];
-        self.send(Method::PATCH, path, Some(body), &condition).await
+        self.conditional(Method::PATCH, path, body, Some(version)).await
+    }
+
+    pub async fn put<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
+        self.conditional(Method::PUT, path, body, version).await
+    }
+
+    async fn conditional<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        let answer = self.sent(method, path, Some(body), version).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// `version`: the one that must be there now.
+    pub async fn delete(&self, path: &str, version: Option<i64>) -> Result<(), ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        self.sent(Method::DELETE, path, None::<&()>, version).await.map(drop)
     }
 
     async fn send<A: DeserializeOwned>(
@@ -129,8 +155,21 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-        headers: &[(&str, String)],
+        idempotency_key: Option<&str>,
     ) -> Result<A, ClientError> {
+        let key = idempotency_key.map(|key| ("Idempotency-Key", key.to_owned()));
+        let answer = self.sent(method, path, body, key).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// The answer to a request that was not refused.
+    async fn sent(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        header: Option<(&str, String)>,
+    ) -> Result<reqwest::Response, ClientError> {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.key.0);
         if let Some(worker) = self.worker.get() {
@@ -139,18 +178,18 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        for (name, value) in headers {
-            request = request.header(*name, value);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let unreachable =
             |source: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), source };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let fault = |source| ClientError::Answer { path: path.to_owned(), source };
         if status.is_success() {
-            return answer.json().await.map_err(fault);
+            return Ok(answer);
         }
-        let text = answer.text().await.map_err(fault)?;
+        let text =
+            answer.text().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })?;
         Err(ClientError::Refused(Box::new(problem(status, &text))))
     }
 }

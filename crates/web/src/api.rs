@@ -7,13 +7,14 @@ mod list;
 mod project;
 mod restore;
 mod run;
+mod secret;
 mod snapshot;
 mod status;
 mod tenant;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use protocol::api::Problem;
 use utoipa::OpenApi;
@@ -47,6 +48,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/runs/{run}/stream", get(run::stream))
         .route("/runs/{run}/cancel", post(run::cancel))
         .route("/runs/{run}/retry", post(run::retry))
+        .route("/secrets", get(secret::list))
+        .route("/secrets/{name}", put(secret::set).delete(secret::remove))
         .route("/status", get(status::get))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
@@ -68,6 +71,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
         run::list, run::get, run::events, run::stream, run::cancel, run::retry,
+        secret::list, secret::set, secret::remove,
         status::get,
     ),
     components(schemas(Problem)),

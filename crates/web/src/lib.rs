@@ -6,12 +6,12 @@
 #[allow(unused_qualifications, reason = "utoipa's macros write whole paths")]
 mod api;
 mod console;
+mod etag;
 mod extract;
 mod failure;
 mod internal;
 mod live;
 mod request;
-mod version;
 
 use std::future::Future;
 use std::net::SocketAddr;

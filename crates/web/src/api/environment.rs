@@ -7,9 +7,9 @@ use utoipa::IntoParams;
 
 use super::Refused;
 use super::list::Cut;
+use crate::etag::{Edits, Seen, Versioned};
 use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
-use crate::version::{self, Edits, Seen};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -56,7 +56,8 @@ pub async fn get(
     Path((project, environment)): Path<(String, String)>,
     seen: Seen,
 ) -> Answer<Response> {
-    seen.answer(&control.environment(&format!("{project}/{environment}")).await?)
+    let environment = control.environment(&format!("{project}/{environment}")).await?;
+    seen.answer(environment.version, &environment)
 }
 
 /// Give an environment another build, while it has no tenants.
@@ -72,9 +73,10 @@ pub async fn get(
 pub async fn change(
     Acting(control): Acting,
     Path((project, environment)): Path<(String, String)>,
-    edits: Edits,
+    Edits(version): Edits,
     Json(body): Json<ChangeEnvironment>,
-) -> Answer<Response> {
+) -> Answer<Versioned<Environment>> {
     let name = format!("{project}/{environment}");
-    version::changed(&control.change_environment(&name, edits.version, &body).await?)
+    let environment = control.change_environment(&name, version, &body).await?;
+    Ok(Versioned(environment.version, environment))
 }

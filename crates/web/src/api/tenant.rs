@@ -8,9 +8,9 @@ use utoipa::IntoParams;
 
 use super::Refused;
 use super::list::Cut;
+use crate::etag::{Edits, Seen, Versioned};
 use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::{Answer, Failure};
-use crate::version::{self, Edits, Seen};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -52,7 +52,8 @@ pub async fn create(
     responses((status = 200, body = Tenant, headers(("ETag" = String, description = "Its version, for `If-Match`"))),
         (status = 304, description = "It is as `If-None-Match` says."), Refused))]
 pub async fn get(Acting(control): Acting, Path(tenant): Path<String>, seen: Seen) -> Answer<Response> {
-    seen.answer(&control.tenant(&tenant).await?)
+    let tenant = control.tenant(&tenant).await?;
+    seen.answer(tenant.version, &tenant)
 }
 
 /// Change what a tenant may use, if it is still as it was read.
@@ -65,10 +66,11 @@ pub async fn get(Acting(control): Acting, Path(tenant): Path<String>, seen: Seen
 pub async fn change(
     Acting(control): Acting,
     Path(tenant): Path<String>,
-    edits: Edits,
+    Edits(version): Edits,
     Json(body): Json<ChangeTenant>,
-) -> Answer<Response> {
-    version::changed(&control.change_tenant(&tenant, edits.version, &body).await?)
+) -> Answer<Versioned<Tenant>> {
+    let tenant = control.change_tenant(&tenant, version, &body).await?;
+    Ok(Versioned(tenant.version, tenant))
 }
 
 /// Show its visitors a page that says so, and stop its Odoo; its history is kept.
