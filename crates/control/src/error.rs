@@ -83,6 +83,20 @@ impl Refusal {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
     }
 
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {
         Self::new(Kind::WrongState, detail)
     }

@@ -27,6 +27,7 @@ pub mod metric;
 pub mod migrate;
 pub mod observation;
 pub mod project;
+pub mod request;
 pub mod restore;
 pub mod route;
 pub mod run;

@@ -1,9 +1,9 @@
 //! The requests that commands make of control, with their addresses.
 
 use protocol::api::{
-    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore, NewSecret,
-    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret, SecretsOf, Snapshot, Status,
-    Tenant,
+    Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment,
+    NewProject, NewRestore, NewSecret, NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret,
+    SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::client::{Client, ClientError};
 use serde::Serialize;
@@ -116,6 +116,21 @@ impl Api {
         self.list(&path).await
     }
 
+    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
+        self.get(&["environments", project, name]).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_environment(
+        &self,
+        project: &str,
+        name: &str,
+        version: i64,
+        change: &ChangeEnvironment,
+    ) -> Result<Environment> {
+        self.client.patch(&path(&["environments", project, name]), change, version).await
+    }
+
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Environment> {
         self.ask(&["environments"], new).await
     }
@@ -127,6 +142,11 @@ impl Api {
 
     pub async fn tenant(&self, name: &str) -> Result<Tenant> {
         self.get(&["tenants", name]).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_tenant(&self, name: &str, version: i64, change: &ChangeTenant) -> Result<Tenant> {
+        self.client.patch(&path(&["tenants", name]), change, version).await
     }
 
     pub async fn create_tenant(&self, new: &NewTenant) -> Result<CreatedTenant> {

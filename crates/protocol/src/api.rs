@@ -11,7 +11,7 @@ use model::run::{Level, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -117,8 +117,18 @@ pub struct Environment {
     #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     pub build: Uuid,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// Changes what an environment's tenants are made from.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEnvironment {
+    /// A ready build of its project.
+    pub build: Uuid,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -171,8 +181,37 @@ pub struct Tenant {
     /// The first second it can be given back as.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restorable_from: Option<Timestamp>,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// Changes what a tenant may use; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTenant {
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = one_of::<Tier>)]
+    pub tier: Option<Tier>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000)]
+    pub max_users: Option<i32>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 1_125_899_906_842_624_i64)]
+    pub max_storage_bytes: Option<i64>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000_000)]
+    pub max_ai_operations_per_day: Option<i32>,
+    /// Null: it does not end.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub subscription_ends_at: Option<Option<Timestamp>>,
+}
+
+/// A field that is there has a value; null is one only where the type says so.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// Takes a tenant out of service for good.

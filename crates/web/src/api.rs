@@ -28,11 +28,11 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/projects", get(project::list).post(project::create))
         .route("/projects/{project}", get(project::get))
         .route("/environments", get(environment::list).post(environment::create))
-        .route("/environments/{project}/{environment}", get(environment::get))
+        .route("/environments/{project}/{environment}", get(environment::get).patch(environment::change))
         .route("/builds", get(build::list).post(build::create))
         .route("/builds/{build}", get(build::get))
         .route("/tenants", get(tenant::list).post(tenant::create))
-        .route("/tenants/{tenant}", get(tenant::get))
+        .route("/tenants/{tenant}", get(tenant::get).patch(tenant::change))
         .route("/tenants/{tenant}/suspend", post(tenant::suspend))
         .route("/tenants/{tenant}/resume", post(tenant::resume))
         .route("/tenants/{tenant}/archive", post(tenant::archive))
@@ -65,9 +65,9 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     ),
     paths(
         project::list, project::create, project::get,
-        environment::list, environment::create, environment::get,
+        environment::list, environment::create, environment::get, environment::change,
         build::list, build::create, build::get,
-        tenant::list, tenant::create, tenant::get, tenant::suspend, tenant::resume, tenant::archive, tenant::log,
+        tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::log,
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
         run::list, run::get, run::events, run::stream, run::cancel, run::retry,
