@@ -1,7 +1,10 @@
 //! The schema and its queries against a real PostgreSQL.
 
+mod approvals;
 mod migrations;
+mod people;
 mod rights;
 mod scratch;
+mod secrets;
 mod statements;
 mod states;
