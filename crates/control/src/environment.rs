@@ -1,7 +1,9 @@
-use model::project::BuildState;
+use model::access::Permission;
+use model::project::{BuildState, Stage};
 use model::{BuildId, EnvironmentId, Slug};
 use protocol::api::{Environment, NewEnvironment};
 
+use crate::permit::missed;
 use crate::{Control, Kind, Refusal, Result};
 
 impl Control {
@@ -10,6 +12,12 @@ impl Control {
         let name: Slug = new.name.parse()?;
         let database = self.database().await?;
         let project = crate::project::find(&database, &new.project).await?;
+        let (needed, what) = match new.stage {
+            Stage::Production => (Permission::Operate, "make the production environment"),
+            _ => (Permission::Develop, "make environments"),
+        };
+        let what = format!("{what} of {}", project.name);
+        self.permit(&database, project.id, &project.name, needed, &what).await?;
         let build = match new.build {
             Some(build) => {
                 let build = crate::build::find(&database, BuildId(build)).await?;
@@ -70,11 +78,15 @@ pub(crate) async fn find(
     on: &impl database::On,
     environment: &str,
 ) -> Result<database::environment::Environment> {
-    database::environment::find(on, environment).await?.ok_or_else(|| {
-        Refusal::not_found("environment", environment)
-            .hint("name it as PROJECT/ENVIRONMENT; `heddle env list` shows them")
-            .into()
-    })
+    match database::environment::find(on, environment).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "environment", environment).await?;
+            Err(Refusal::not_found("environment", environment)
+                .hint("name it as PROJECT/ENVIRONMENT; `heddle env list` shows them")
+                .into())
+        }
+    }
 }
 
 fn shown(environment: database::environment::Environment) -> Environment {

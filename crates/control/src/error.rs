@@ -90,6 +90,15 @@ impl From<model::InvalidName> for Error {
     }
 }
 
+impl From<database::Error> for Error {
+    fn from(error: database::Error) -> Self {
+        let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
+        let detail = forbidden.said.unwrap_or("you may not do this here");
+        let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
+        Refusal::new(Kind::Forbidden, detail).hint(hint).into()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Theirs: answered as it is.
@@ -97,7 +106,7 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// Ours: the client gets a fixed text, the log gets this.
     #[error(transparent)]
-    Database(#[from] database::Error),
+    Database(database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
     #[error("use the keys of the secrets")]

@@ -6,6 +6,7 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod permit;
 mod principal;
 mod redact;
 mod seal;

@@ -62,6 +62,15 @@ impl Control {
         })
     }
 
+    /// In whose name it acts.
+    pub(crate) fn requester(&self) -> Requester {
+        match (self.claims.role, self.claims.key, self.claims.user) {
+            (Role::User, Some(key), _) => Requester::ApiKey(key),
+            (Role::User, None, Some(user)) => Requester::User(user),
+            _ => Requester::Platform,
+        }
+    }
+
     /// The same control on its own account, for what is nobody else's act.
     pub(crate) fn platform(&self) -> Self {
         self.claiming(Claims::platform())

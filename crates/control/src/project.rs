@@ -1,14 +1,27 @@
+use database::On;
+use model::access::Role;
 use model::{ProjectId, Slug};
 use protocol::api::{NewProject, Project};
 
+use crate::permit::missed;
 use crate::{Control, Kind, Refusal, Result};
 
 impl Control {
+    /// Whoever makes it owns it.
     pub async fn create_project(&self, new: NewProject) -> Result<Project> {
         let name: Slug = new.name.parse()?;
-        let database = self.database().await?;
-        match database::project::insert(&database, ProjectId::new(), &name).await {
-            Ok(project) => Ok(shown(project)),
+        let mut connection = self.database().await?;
+        self.permit_operator(&connection, "make projects").await?;
+        let user = connection.claims().user;
+        let transaction = database::begin(&mut connection).await?;
+        match database::project::insert(&transaction, ProjectId::new(), &name).await {
+            Ok(project) => {
+                if let Some(user) = user {
+                    database::member::set(&transaction, project.id, user, Role::Owner, None).await?;
+                }
+                database::commit(transaction).await?;
+                Ok(shown(project))
+            }
             Err(error) if error.taken().is_some() => Err(Refusal::new(
                 Kind::Taken,
                 format!("a project named {:?} is there already", name.as_str()),
@@ -31,10 +44,14 @@ impl Control {
     }
 }
 
-pub(crate) async fn find(on: &impl database::On, project: &str) -> Result<database::project::Project> {
-    database::project::find(on, project)
-        .await?
-        .ok_or_else(|| Refusal::not_found("project", project).hint("`heddle project list` shows them").into())
+pub(crate) async fn find(on: &impl On, project: &str) -> Result<database::project::Project> {
+    match database::project::find(on, project).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "project", project).await?;
+            Err(Refusal::not_found("project", project).hint("`heddle project list` shows them").into())
+        }
+    }
 }
 
 fn shown(project: database::project::Project) -> Project {

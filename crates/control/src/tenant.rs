@@ -1,5 +1,6 @@
 use database::run::About;
 use jiff::Timestamp;
+use model::access::Permission;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use crate::matter::expect;
 use crate::once::{Once, Queued};
+use crate::permit::missed;
 use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, secret};
 
 /// The login of Odoo's administrator.
@@ -35,6 +37,9 @@ impl Control {
             return self.created_before(&connection, run).await;
         }
         let environment = crate::environment::find(&connection, &new.environment).await?;
+        let place = format!("{}/{}", environment.project, environment.name);
+        let what = format!("make tenants in {place}");
+        self.permit_in(&connection, environment.id, &place, Permission::Develop, &what).await?;
         let password = secret::random(20)?;
         let hash = secret::odoo_hash(&password).await?;
         let insert = database::tenant::NewTenant {
@@ -128,6 +133,8 @@ impl Control {
     async fn turn(&self, tenant: &str, from: TenantState, to: TenantState, rule: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
         let tenant = find(&connection, tenant).await?;
+        let verb = if to == TenantState::Active { "resume" } else { "suspend" };
+        self.permit_change(&connection, &tenant, verb).await?;
         let transaction = database::begin(&mut connection).await?;
         match database::tenant::set_state(&transaction, tenant.id, &[from], to, None).await? {
             database::Guarded::Moved => {}
@@ -156,6 +163,7 @@ impl Control {
                 .hint("archiving takes a tenant out of service for good; type its name to confirm")
                 .into());
         }
+        self.permit_change(&connection, &tenant, "archive").await?;
         let transaction = database::begin(&mut connection).await?;
         match database::tenant::lock(&transaction, tenant.id).await? {
             None => return Err(missing(&tenant.name)),
@@ -177,6 +185,18 @@ impl Control {
         self.routed();
         self.told();
         Ok(self.shown(get(&connection, tenant.id).await?))
+    }
+
+    /// Refuses those who may not develop where the tenant lives.
+    async fn permit_change(
+        &self,
+        on: &impl database::On,
+        tenant: &database::tenant::Tenant,
+        verb: &str,
+    ) -> Result<()> {
+        let (environment, place) = (tenant.environment_id, &tenant.environment);
+        let what = format!("{verb} {}", tenant.name);
+        self.permit_in(on, environment, place, Permission::Develop, &what).await
     }
 
     pub(crate) fn shown(&self, tenant: database::tenant::Tenant) -> Tenant {
@@ -216,7 +236,13 @@ pub(crate) fn restorable_from(
 }
 
 pub(crate) async fn find(on: &impl database::On, tenant: &str) -> Result<database::tenant::Tenant> {
-    database::tenant::find(on, tenant).await?.ok_or_else(|| missing(tenant))
+    match database::tenant::find(on, tenant).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "tenant", tenant).await?;
+            Err(missing(tenant))
+        }
+    }
 }
 
 pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<database::tenant::Tenant> {

@@ -9,6 +9,7 @@ mod guard;
 mod pool;
 mod query;
 
+pub mod access;
 pub mod api_key;
 pub mod backup;
 pub mod build;
@@ -18,6 +19,7 @@ pub mod environment;
 pub mod event;
 pub mod lease;
 pub mod lineage;
+pub mod member;
 pub mod migrate;
 pub mod observation;
 pub mod project;
@@ -35,7 +37,7 @@ pub mod worker;
 
 pub use claims::{Claims, Role};
 pub use connection::{Connection, Transaction, begin, commit};
-pub use error::{Error, Result};
+pub use error::{Error, Forbidden, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
 pub use pool::{Pool, Sizes};

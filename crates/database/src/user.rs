@@ -3,11 +3,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::UserId;
 
-use crate::query::{Columns, Query, Read, query};
+use crate::query::{Columns, Only, Query, Read, query};
 use crate::{On, Result};
 
 const INSERT: Query = query!("user/insert");
 const FIND: Query = query!("user/find");
+const BY_LOGIN: Query = query!("user/by_login");
 const GIVE_ONE_TIME: Query = query!("user/give_one_time");
 const USE_ONE_TIME: Query = query!("user/use_one_time");
 const SET_PASSWORD: Query = query!("user/set_password");
@@ -43,6 +44,11 @@ pub async fn insert(on: &impl On, id: UserId, login: &str, operator: bool) -> Re
 
 pub async fn find(on: &impl On, login: &str) -> Result<Option<User>> {
     FIND.first(on, &[&login]).await
+}
+
+/// For whoever may make somebody a member.
+pub async fn by_login(on: &impl On, login: &str) -> Result<Option<UserId>> {
+    Ok(BY_LOGIN.first::<Only<uuid::Uuid>>(on, &[&login]).await?.map(|only| UserId(only.0)))
 }
 
 pub async fn give_one_time(on: &impl On, user: UserId, hash: &str, valid: Duration) -> Result<()> {

@@ -3,6 +3,7 @@
 mod access;
 mod history;
 mod inputs;
+mod people;
 mod platform;
 mod queue;
 mod reconcile;
