@@ -71,6 +71,7 @@ struct Inner {
     routed: Notify,
     questions: log::Desk,
     keyring: api_key::Keyring,
+    metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -88,6 +89,7 @@ impl Control {
             routed: Notify::new(),
             questions: log::Desk::default(),
             keyring: api_key::Keyring::default(),
+            metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })
