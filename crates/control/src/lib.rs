@@ -79,6 +79,7 @@ struct Inner {
     keyring: api_key::Keyring,
     key_file: seal::KeyFile,
     redactors: secret_store::Redactors,
+    metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -99,6 +100,7 @@ impl Control {
             keyring: api_key::Keyring::default(),
             key_file,
             redactors: secret_store::Redactors::default(),
+            metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })

@@ -46,5 +46,5 @@ pub use connection::{Connection, Transaction, begin, commit};
 pub use error::{Error, Forbidden, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
-pub use pool::{Pool, Sizes};
+pub use pool::{Pool, PoolUsage, Sizes};
 pub use query::On;

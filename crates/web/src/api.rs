@@ -1,12 +1,15 @@
 //! The REST API under `/api/v1`. Its shapes are `protocol::api`'s.
 
+mod alert;
 mod build;
 mod document;
 mod environment;
 mod list;
+mod maintenance_window;
 mod project;
 mod restore;
 mod run;
+mod schedule;
 mod secret;
 mod snapshot;
 mod status;
@@ -50,6 +53,20 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/runs/{run}/retry", post(run::retry))
         .route("/secrets", get(secret::list))
         .route("/secrets/{name}", put(secret::set).delete(secret::remove))
+        .route("/alerts", get(alert::list))
+        .route("/alerts/{alert}/acknowledge", post(alert::acknowledge))
+        .route("/maintenance-windows", get(maintenance_window::list).post(maintenance_window::create))
+        .route(
+            "/maintenance-windows/{project}/{window}",
+            get(maintenance_window::get).delete(maintenance_window::remove),
+        )
+        .route("/schedules", get(schedule::list).post(schedule::create))
+        .route(
+            "/schedules/{project}/{schedule}",
+            get(schedule::get).patch(schedule::change).delete(schedule::remove),
+        )
+        .route("/schedules/{project}/{schedule}/next", get(schedule::next))
+        .route("/schedules/{project}/{schedule}/run", post(schedule::run))
         .route("/status", get(status::get))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
@@ -72,6 +89,10 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         restore::list, restore::create, restore::get, restore::confirm,
         run::list, run::get, run::events, run::stream, run::cancel, run::retry,
         secret::list, secret::set, secret::remove,
+        alert::list, alert::acknowledge,
+        maintenance_window::list, maintenance_window::create, maintenance_window::get, maintenance_window::remove,
+        schedule::list, schedule::create, schedule::get, schedule::change, schedule::remove, schedule::next,
+        schedule::run,
         status::get,
     ),
     components(schemas(Problem)),

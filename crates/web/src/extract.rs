@@ -166,7 +166,7 @@ pub(crate) fn from_platform(parts: &Parts, state: &WebState) -> bool {
     bearer(parts).is_some_and(|key| state.platform_key.as_bytes().ct_eq(key.as_bytes()).into())
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }

@@ -80,13 +80,15 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
                     tracing::info!(reconciler = name, "{outcome}");
                 }
             }
-            // Said once, not at every turn.
-            Err(error) if failing => {
-                tracing::debug!(reconciler = name, error = causes(&error), "still failing")
-            }
             Err(error) => {
+                control.metrics().reconcile_failed(name);
+                let error = causes(&error);
+                // Said once, not at every turn.
+                match failing {
+                    true => tracing::debug!(reconciler = name, error, "still failing"),
+                    false => tracing::error!(reconciler = name, error, "reconcile"),
+                }
                 failing = true;
-                tracing::error!(reconciler = name, error = causes(&error), "reconcile");
             }
         }
         let _ = tokio::time::timeout(reconciler.every, cancel.cancelled()).await;
