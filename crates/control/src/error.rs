@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 model::written_enum! {
@@ -52,16 +54,24 @@ pub struct Refusal {
     pub kind: Kind,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None }
+        Self { kind, detail: detail.into(), hint: None, retry_after: None }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn after(mut self, left: Duration) -> Self {
+        self.retry_after = Some(left);
         self
     }
 

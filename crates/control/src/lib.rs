@@ -24,6 +24,7 @@ mod finish;
 mod lease;
 mod log;
 mod maintenance_window;
+mod member;
 mod metric;
 mod project;
 mod restore;
@@ -41,7 +42,6 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
@@ -50,7 +50,6 @@ pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
 pub use slice::Slice;
-pub use user::User;
 
 use std::sync::Arc;
 use std::time::Duration;

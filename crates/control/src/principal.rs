@@ -72,14 +72,14 @@ impl Control {
         }
     }
 
-    /// The same control on its own account, for what is nobody else's act.
-    pub(crate) fn platform(&self) -> Self {
-        self.claiming(Claims::platform())
-    }
-
     /// The same control for a schedule whose time has come.
     pub(crate) fn as_schedule(&self) -> Self {
         self.claiming(Claims { via: "schedule", ..Claims::platform() })
+    }
+
+    /// The same control on its own account, for what is nobody else's act.
+    pub(crate) fn platform(&self) -> Self {
+        self.claiming(Claims::platform())
     }
 
     fn claiming(&self, claims: Claims) -> Self {
