@@ -14,6 +14,7 @@ mod secret;
 mod settings;
 
 mod api_key;
+mod approval;
 mod build;
 mod claim;
 mod environment;
@@ -21,6 +22,8 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod login;
+mod policy;
 mod project;
 mod restore;
 mod route;
@@ -37,6 +40,7 @@ mod worker;
 pub mod reconcile;
 
 pub use api_key::{ApiKey, CreatedApiKey};
+pub use approval::ApprovalFilter;
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;

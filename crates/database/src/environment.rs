@@ -9,6 +9,7 @@ use crate::{On, Result};
 const INSERT: Query = query!("environment/insert");
 const LIST: Query = query!("environment/list");
 const FIND: Query = query!("environment/find");
+const ARCHIVE: Query = query!("environment/archive");
 
 #[derive(Debug, Clone)]
 pub struct Environment {
@@ -19,6 +20,7 @@ pub struct Environment {
     pub stage: Stage,
     pub build_id: BuildId,
     pub created_at: Timestamp,
+    pub archived_at: Option<Timestamp>,
 }
 
 impl Read for Environment {
@@ -31,6 +33,7 @@ impl Read for Environment {
             stage: columns.written("stage")?,
             build_id: columns.id("build_id")?,
             created_at: columns.get("created_at")?,
+            archived_at: columns.get("archived_at")?,
         })
     }
 }
@@ -55,4 +58,10 @@ pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<Enviro
 pub async fn find(on: &impl On, environment: &str) -> Result<Option<Environment>> {
     let (project, name) = environment.split_once('/').unwrap_or(("", environment));
     FIND.first(on, &[&project, &name, &environment.parse::<Uuid>().ok()]).await
+}
+
+/// Ends it; its tenants are archived after this, in the same transaction. From
+/// here on none is made in it. Whether it had not ended before.
+pub async fn archive(on: &impl On, environment: EnvironmentId) -> Result<bool> {
+    Ok(ARCHIVE.run(on, &[&environment.0]).await? > 0)
 }

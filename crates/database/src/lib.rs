@@ -11,6 +11,7 @@ mod query;
 
 pub mod access;
 pub mod api_key;
+pub mod approval;
 pub mod backup;
 pub mod build;
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod lineage;
 pub mod member;
 pub mod migrate;
 pub mod observation;
+pub mod policy;
 pub mod project;
 pub mod restore;
 pub mod route;

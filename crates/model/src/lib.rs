@@ -11,6 +11,7 @@ pub mod access;
 pub mod archive;
 pub mod cluster;
 pub mod lsn;
+pub mod policy;
 pub mod program;
 pub mod project;
 pub mod restore;

@@ -135,3 +135,14 @@ fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
+
+/// Where the request comes from, as far as it can be told.
+pub(crate) struct Address(pub String);
+
+impl FromRequestParts<WebState> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        Ok(Self(address(parts).unwrap_or_else(|| "unknown".into())))
+    }
+}

@@ -3,6 +3,7 @@
 //! the tests.
 
 pub mod api_key;
+pub mod approval;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -41,6 +42,7 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    approval every 2,
     worker every 5,
     backup every 15,
     snapshot every 30,

@@ -1,6 +1,6 @@
 use axum::Json as Answered;
 use axum::http::StatusCode;
-use protocol::api::{Environment, NewEnvironment, Page};
+use protocol::api::{DestroyEnvironment, Environment, NewEnvironment, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -45,4 +45,19 @@ pub async fn get(
     Path((project, environment)): Path<(String, String)>,
 ) -> Answer<Answered<Environment>> {
     Ok(Answered(control.environment(&format!("{project}/{environment}")).await?))
+}
+
+/// End an environment for good and archive its tenants; their histories are
+/// kept until retention drops them.
+#[utoipa::path(post, path = "/api/v1/environments/{project}/{environment}/destroy", tag = "environments",
+    operation_id = "destroy_environment",
+    params(("project" = String, Path), ("environment" = String, Path, description = "Its name")),
+    request_body = DestroyEnvironment, responses((status = 200, body = Environment), Refused))]
+pub async fn destroy(
+    Acting(control): Acting,
+    Path((project, environment)): Path<(String, String)>,
+    Json(body): Json<DestroyEnvironment>,
+) -> Answer<Answered<Environment>> {
+    let environment = format!("{project}/{environment}");
+    Ok(Answered(control.destroy_environment(&environment, body.confirm.as_deref()).await?))
 }
