@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 model::written_enum! {
@@ -54,16 +56,24 @@ pub struct Refusal {
     pub kind: Kind,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None }
+        Self { kind, detail: detail.into(), hint: None, retry_after: None }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn after(mut self, left: Duration) -> Self {
+        self.retry_after = Some(left);
         self
     }
 
@@ -73,6 +83,20 @@ impl Refusal {
 
     pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    }
+
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {

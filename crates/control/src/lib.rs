@@ -12,7 +12,9 @@ mod redact;
 mod seal;
 mod secret;
 mod settings;
+mod slice;
 
+mod alert;
 mod api_key;
 mod approval;
 mod build;
@@ -23,11 +25,15 @@ mod finish;
 mod lease;
 mod log;
 mod login;
+mod maintenance_window;
+mod member;
+mod metric;
 mod policy;
 mod project;
 mod restore;
 mod route;
 mod run;
+mod schedule;
 mod secret_store;
 mod session;
 mod snapshot;
@@ -39,7 +45,6 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
 pub use approval::ApprovalFilter;
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
@@ -48,7 +53,7 @@ pub use run::RunFilter;
 pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
-pub use user::User;
+pub use slice::Slice;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +83,7 @@ struct Inner {
     keyring: api_key::Keyring,
     key_file: seal::KeyFile,
     redactors: secret_store::Redactors,
+    metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -98,6 +104,7 @@ impl Control {
             keyring: api_key::Keyring::default(),
             key_file,
             redactors: secret_store::Redactors::default(),
+            metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })

@@ -1,12 +1,10 @@
 //! Keys that people get for their password, for the machine they sit at.
 
-use database::api_key::NewApiKey;
 use jiff::{SignedDuration, Timestamp};
-use model::ApiKeyId;
-use model::access::Permission;
 use protocol::api::{LoggedIn, Login};
+use protocol::people::NewApiKey;
 
-use crate::{Control, Kind, Principal, Refusal, Requester, Result, secret};
+use crate::{Control, Kind, Principal, Refusal, Requester, Result};
 
 /// A machine that nobody sits at any more does not stay logged in for ever.
 const GOOD_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -27,22 +25,13 @@ impl Control {
                 .hint("it is used up: get a new one, sign in at the console, choose a password, then log in")
                 .into());
         }
-        let (prefix, secret) = (secret::random(8)?, secret::random(40)?);
-        let database = self.acting_as(&Principal::user(session.user)).database().await?;
-        let expires_at = database::clock::now(&database).await?;
-        let expires_at = expires_at.checked_add(GOOD_FOR).unwrap_or(Timestamp::MAX);
-        let new = NewApiKey {
-            id: ApiKeyId::new(),
-            name: &login.name,
-            prefix: &prefix,
-            secret_hash: &secret::digest(&secret),
-            user: Some(session.user),
-            project: None,
-            scopes: Permission::ALL,
-            expires_at: Some(expires_at),
-        };
-        database::api_key::insert(&database, &new).await?;
-        Ok(LoggedIn { login: session.login, key: format!("hk_{prefix}_{secret}"), expires_at })
+        let theirs = self.acting_as(&Principal::user(session.user));
+        let now = database::clock::now(&theirs.database().await?).await?;
+        let expires_at = now.checked_add(GOOD_FOR).unwrap_or(Timestamp::MAX);
+        let name = login.name.clone();
+        let new = NewApiKey { name, expires_at: Some(expires_at), ..NewApiKey::default() };
+        let created = theirs.create_key(new).await?;
+        Ok(LoggedIn { login: session.login, key: created.key, expires_at })
     }
 
     /// Revokes the key that it acts by. Not the installation's own: the host's

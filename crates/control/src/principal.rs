@@ -38,6 +38,7 @@ impl Principal {
         let (role, key, via) = match self.requester {
             Requester::User(_) => (Role::User, None, "session"),
             Requester::ApiKey(key) => (Role::User, Some(key), "api_key"),
+            Requester::Schedule(_) => (Role::Control, None, "schedule"),
             Requester::Platform => (Role::Control, None, "platform"),
         };
         let (address, request) = (self.address.clone(), self.request.clone());
@@ -69,6 +70,11 @@ impl Control {
             (Role::User, None, Some(user)) => Requester::User(user),
             _ => Requester::Platform,
         }
+    }
+
+    /// The same control for a schedule whose time has come.
+    pub(crate) fn as_schedule(&self) -> Self {
+        self.claiming(Claims { via: "schedule", ..Claims::platform() })
     }
 
     /// The same control on its own account, for what is nobody else's act.

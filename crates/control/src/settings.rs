@@ -22,6 +22,10 @@ pub struct Settings {
     pub secrets_key: Option<PathBuf>,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// What alerts are opened by.
+    pub alerts: model::alert::Thresholds,
+    /// So many tenants get metrics of their own, those with the oldest backups.
+    pub metrics_tenants: u32,
     /// Shown by `status`.
     pub version: String,
 }
@@ -38,6 +42,8 @@ impl Default for Settings {
             session_idle: Duration::from_secs(12 * 60 * 60),
             secrets_key: None,
             answer_wait: Duration::from_secs(10),
+            alerts: model::alert::Thresholds::default(),
+            metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -185,7 +185,8 @@ CREATE FUNCTION ops.find_user(wanted text) RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT u.id FROM ops.users u
-    WHERE u.login = wanted AND (ops.is_platform() OR EXISTS (SELECT ops.my_projects('administer')));
+    WHERE u.login = wanted AND (ops.is_platform() OR ops.is_operator()
+                                OR EXISTS (SELECT ops.my_projects('administer')));
 END;
 
 CREATE FUNCTION ops.as_uuid(written text) RETURNS uuid

@@ -70,6 +70,9 @@ ids! {
     WorkerId
     UserId
     ApiKeyId
+    ScheduleId
+    MaintenanceWindowId
+    AlertId
     ApprovalId
     DataKeyId
     PolicyId

@@ -140,6 +140,26 @@ names! {
     SecretName("secret's name", secret)
 }
 
+/// An environment as people name it: `PROJECT/ENVIRONMENT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentPath {
+    pub project: Slug,
+    pub name: Slug,
+}
+
+impl FromStr for EnvironmentPath {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (project, name) = text.split_once('/').ok_or_else(|| InvalidName {
+            what: "environment",
+            name: text.chars().take(100).collect(),
+            why: "must be written PROJECT/ENVIRONMENT".into(),
+        })?;
+        Ok(Self { project: project.parse()?, name: name.parse()? })
+    }
+}
+
 fn label(text: &str, min: usize, extra: fn(char) -> bool) -> bool {
     (min..=63).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || extra(c))

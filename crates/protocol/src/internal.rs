@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
 use model::lsn::Lsn;
 use model::restore::{Plan, RestoreState, Target};
@@ -276,9 +277,30 @@ impl std::fmt::Debug for TenantSecrets {
 }
 
 /// `POST /internal/workers/{id}/observed`: what the worker sees of them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observed {
     pub tenants: Vec<ObservedTenant>,
+    /// Said now and then, like what follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<ObservedDisk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wal: Vec<ObservedWal>,
+}
+
+/// The disk that one of a worker's folders is on, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedDisk {
+    pub place: Place,
+    pub total: u64,
+    /// What the worker may still fill.
+    pub free: u64,
+}
+
+/// What a tenant's cell keeps of its WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedWal {
+    pub tenant: TenantId,
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

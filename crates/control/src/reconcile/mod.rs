@@ -2,11 +2,13 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod alert;
 pub mod api_key;
 pub mod approval;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
+pub mod schedule;
 pub mod session;
 pub mod snapshot;
 pub mod worker;
@@ -43,7 +45,9 @@ macro_rules! reconcilers {
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
     approval every 2,
+    schedule every 1,
     worker every 5,
+    alert every 15,
     backup every 15,
     snapshot every 30,
     cluster every 60,
@@ -78,13 +82,15 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
                     tracing::info!(reconciler = name, "{outcome}");
                 }
             }
-            // Said once, not at every turn.
-            Err(error) if failing => {
-                tracing::debug!(reconciler = name, error = causes(&error), "still failing")
-            }
             Err(error) => {
+                control.metrics().reconcile_failed(name);
+                let error = causes(&error);
+                // Said once, not at every turn.
+                match failing {
+                    true => tracing::debug!(reconciler = name, error, "still failing"),
+                    false => tracing::error!(reconciler = name, error, "reconcile"),
+                }
                 failing = true;
-                tracing::error!(reconciler = name, error = causes(&error), "reconcile");
             }
         }
         let _ = tokio::time::timeout(reconciler.every, cancel.cancelled()).await;

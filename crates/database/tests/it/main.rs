@@ -1,6 +1,7 @@
 //! The schema and its queries against a real PostgreSQL.
 
 mod approvals;
+mod audit;
 mod migrations;
 mod people;
 mod rights;

@@ -4,11 +4,13 @@
 use database::{Guarded, Pool, Sizes, State, sources};
 use jiff::Timestamp;
 use model::access::{Permission, Role};
+use model::alert::{AlertKind, Place, Severity};
 use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
+use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
 use model::{
@@ -24,6 +26,8 @@ async fn checks_mirror_the_enums() {
     let scratch = Scratch::new().await;
     let admin = scratch.admin().await;
     let mut expected = vec![
+        ("alerts_kind_written", written(AlertKind::ALL)),
+        ("alerts_severity_written", written(Severity::ALL)),
         ("api_keys_scopes_written", written(Permission::ALL)),
         ("builds_state_written", written(BuildState::ALL)),
         ("clusters_kind_written", written(ClusterKind::ALL)),
@@ -36,11 +40,14 @@ async fn checks_mirror_the_enums() {
         ("run_events_level_written", written(Level::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
         ("runs_state_written", written(RunState::ALL)),
+        ("schedules_action_written", written(Action::ALL)),
+        ("schedules_catch_up_written", written(CatchUp::ALL)),
         ("snapshots_kind_written", written(SnapshotKind::ALL)),
         ("snapshots_state_written", written(SnapshotState::ALL)),
         ("tenant_observations_serving_written", written(Serving::ALL)),
         ("tenants_state_written", written(TenantState::ALL)),
         ("tenants_tier_written", written(Tier::ALL)),
+        ("worker_disks_place_written", written(Place::ALL)),
     ];
     let rows = admin
         .query(

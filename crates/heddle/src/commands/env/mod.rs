@@ -1,6 +1,7 @@
 mod create;
 mod destroy;
 mod list;
+mod set;
 mod wait;
 
 use clap::Subcommand;
@@ -15,6 +16,7 @@ pub enum Command {
     List(list::List),
     Wait(wait::Wait),
     Destroy(destroy::Destroy),
+    Set(set::Set),
 }
 
 impl Command {
@@ -24,6 +26,7 @@ impl Command {
             Self::List(command) => command.run(context).await,
             Self::Wait(command) => command.run(context).await,
             Self::Destroy(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
         }
     }
 }
