@@ -29,7 +29,7 @@ pub struct Filter {
     params(Filter), responses((status = 200, body = Page<Approval>), Refused))]
 pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Approval>>> {
     let filter = ApprovalFilter { project: filter.project, state: filter.state, limit: filter.limit };
-    Ok(Answered(Page { items: control.approvals(&filter).await?, next: None }))
+    Ok(Answered(Page::whole(control.approvals(&filter).await?)))
 }
 
 /// One approval.

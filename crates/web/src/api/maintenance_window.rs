@@ -15,7 +15,7 @@ pub async fn list(
     Acting(control): Acting,
     Query(of): Query<OfProject>,
 ) -> Answer<Answered<Page<MaintenanceWindow>>> {
-    Ok(Answered(Page { items: control.maintenance_windows(of.project.as_deref()).await? }))
+    Ok(Answered(Page::whole(control.maintenance_windows(of.project.as_deref()).await?)))
 }
 
 /// Create a maintenance window. From then on, runs that disturb people wait for it to open.

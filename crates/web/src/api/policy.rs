@@ -14,7 +14,7 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/policies", tag = "policies", operation_id = "list_policies",
     params(OfProject), responses((status = 200, body = Page<Policy>), Refused))]
 pub async fn list(Acting(control): Acting, Query(of): Query<OfProject>) -> Answer<Answered<Page<Policy>>> {
-    Ok(Answered(Page { items: control.policies(of.project.as_deref()).await?, next: None }))
+    Ok(Answered(Page::whole(control.policies(of.project.as_deref()).await?)))
 }
 
 /// Have an act take the approval of others. Of several policies for it, the one
