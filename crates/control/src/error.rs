@@ -12,6 +12,8 @@ model::written_enum! {
         /// Known, but not allowed to.
         Forbidden = "forbidden",
         NotFound = "not-found",
+        /// Somebody else must approve it first; they were asked.
+        NeedsApproval = "needs-approval",
         /// A name that somebody else has.
         Taken = "taken",
         /// Its present state does not allow it.
@@ -37,7 +39,7 @@ impl Kind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::NeedsApproval | Self::Taken | Self::WrongState | Self::Stale => 409,
             Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
@@ -116,6 +118,17 @@ impl From<model::InvalidName> for Error {
 
 impl From<database::Error> for Error {
     fn from(error: database::Error) -> Self {
+        if let Some((code, raised)) = error.raised() {
+            let kind = match code {
+                "HD001" => Kind::NotFound,
+                "HD002" => Kind::WrongState,
+                "HD003" => Kind::Forbidden,
+                _ => return Self::Database(error),
+            };
+            let mut refusal = Refusal::new(kind, raised.said.unwrap_or_default());
+            refusal.hint = raised.hint.map(str::to_owned);
+            return refusal.into();
+        }
         let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
         let detail = forbidden.said.unwrap_or("you may not do this here");
         let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");

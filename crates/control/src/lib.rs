@@ -16,6 +16,7 @@ mod slice;
 
 mod alert;
 mod api_key;
+mod approval;
 mod build;
 mod claim;
 mod environment;
@@ -23,9 +24,11 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod login;
 mod maintenance_window;
 mod member;
 mod metric;
+mod policy;
 mod project;
 mod restore;
 mod route;
@@ -42,6 +45,7 @@ mod worker;
 
 pub mod reconcile;
 
+pub use approval::ApprovalFilter;
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;

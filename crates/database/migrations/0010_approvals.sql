@@ -187,11 +187,11 @@ CREATE OR REPLACE FUNCTION ops.approval_of(of_kind text, project uuid, environme
     RETURN CASE WHEN requester <> 'platform' AND EXISTS (SELECT FROM ops.policy_for(of_kind, project, environment))
                 THEN 'pending' ELSE 'none' END;
 
--- Who may still approve: `ada, grace`.
-CREATE FUNCTION ops.deciders(asked uuid) RETURNS text
+-- Who may still approve: their logins.
+CREATE FUNCTION ops.deciders(asked uuid) RETURNS text[]
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
-    SELECT string_agg(u.login, ', ' ORDER BY u.login)
+    SELECT array_agg(u.login ORDER BY u.login)
     FROM ops.approvals a
     JOIN ops.project_members m ON m.project_id = a.project_id AND m.role = ANY (a.roles)
     JOIN ops.users u ON u.id = m.user_id

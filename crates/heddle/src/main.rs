@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod commands;
 mod context;
+mod credentials;
 mod data;
 mod exit;
 mod failure;

@@ -241,6 +241,14 @@ impl Settings {
         .collect()
     }
 
+    /// Whether somebody has said which data folder is meant.
+    pub fn names_data(&self) -> bool {
+        let named = |row: &daemon::settings::Row| {
+            row.setting.key == "data" && row.source.as_ref().is_some_and(|source| *source != Source::Default)
+        };
+        self.given.rows().iter().any(named)
+    }
+
     /// Where control of this data folder is to be found, from this machine.
     pub fn own_control_url(&self) -> String {
         let mut address = self.listen_console;

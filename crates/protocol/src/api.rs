@@ -3,8 +3,10 @@
 //! `docs/reference/openapi.json`.
 
 use jiff::Timestamp;
+use model::access::Role;
 use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
+use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
@@ -128,6 +130,10 @@ pub struct Environment {
     pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Since when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub archived_at: Option<Timestamp>,
 }
 
 /// Changes what an environment's tenants are made from.
@@ -393,6 +399,159 @@ pub struct StreamEvent {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLines {
     pub lines: Vec<String>,
+}
+
+/// What a policy asks for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTerms {
+    /// How many different people must approve, none of them who asked; 0:
+    /// nobody, whatever a wider policy says.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    /// In which roles they are; default: owner and admin.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    /// Seconds after which what nobody decided on ends; default: a day.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPolicy {
+    pub project: String,
+    #[schema(value_type = String)]
+    pub act: Act,
+    /// Only in this environment of the project: its name.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Only in environments of this stage.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub stage: Option<Stage>,
+    /// As in PolicyTerms, here and below.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    pub id: Uuid,
+    pub project: String,
+    #[schema(value_type = String)]
+    pub act: Act,
+    pub environment: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub stage: Option<Stage>,
+    pub approvals: i32,
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// Seconds.
+    pub expires_after: i32,
+    pub version: i64,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Something that waits, or waited, for the approval of others.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    pub id: Uuid,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`
+    pub environment: Option<String>,
+    #[schema(value_type = String)]
+    pub act: Act,
+    /// What it is about: `restore acme`.
+    pub summary: String,
+    /// The run that waits for it. An act without a run is asked for again once
+    /// it is granted.
+    pub run: Option<Uuid>,
+    #[schema(value_type = String)]
+    pub state: ApprovalState,
+    /// How many people must approve.
+    pub needed: i32,
+    /// In which roles of the project.
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// A login, or an API key's name.
+    pub requested_by: String,
+    /// While it is pending: who may still decide. Operators may as well.
+    pub waits_for: Vec<String>,
+    pub decisions: Vec<ApprovalDecision>,
+    #[schema(value_type = String, format = DateTime)]
+    pub asked_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// What one person has said.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalDecision {
+    pub by: String,
+    #[schema(value_type = String)]
+    pub decision: Decision,
+    pub note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// Why; kept, and shown to who asked.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Ends an environment and archives its tenants.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DestroyEnvironment {
+    /// The environment's name once more, if it is production.
+    #[serde(default)]
+    pub confirm: Option<String>,
+}
+
+/// Who asks for a key of their own.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    #[schema(max_length = 100)]
+    pub login: String,
+    #[schema(format = Password, write_only)]
+    pub password: String,
+    /// What the key is called: the machine it is for.
+    #[schema(max_length = 100)]
+    pub name: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("login", &self.login).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A key just made, which is shown only this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoggedIn {
+    pub login: String,
+    /// `hk_…`
+    pub key: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
 }
 
 /// Whose secrets are meant: exactly one of the three.

@@ -171,6 +171,17 @@ pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
+/// Where the request comes from, as far as it can be told.
+pub(crate) struct Address(pub String);
+
+impl FromRequestParts<WebState> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        Ok(Self(address(parts).unwrap_or_else(|| "unknown".into())))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::names_nul;

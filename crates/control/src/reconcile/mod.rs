@@ -4,6 +4,7 @@
 
 pub mod alert;
 pub mod api_key;
+pub mod approval;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -43,6 +44,7 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    approval every 2,
     schedule every 1,
     worker every 5,
     alert every 15,

@@ -76,7 +76,10 @@ async fn a_run_waits_until_somebody_else_has_approved_it() {
         people.read(&format!("SELECT message FROM ops.run_events WHERE run_id = '{run}'")).await;
     assert!(said.starts_with("waits for one approval of owner or admin (ada, grace, olga) until "), "{said}");
     let approval = approval_of(&people, run).await;
-    assert_eq!(dev.one(&format!("SELECT ops.deciders('{approval}')")).await, "ada, grace, olga");
+    assert_eq!(
+        dev.one(&format!("SELECT array_to_string(ops.deciders('{approval}'), ', ')")).await,
+        "ada, grace, olga"
+    );
 
     // Not who asked, by whatever way; not who is not in the role; not a stranger; not nobody.
     dev.refused(FORBIDDEN, &decide(approval, "approve")).await;
@@ -154,7 +157,10 @@ async fn as_many_different_people_as_are_needed() {
     ada.refused(STATE, &decide(approval, "approve")).await;
     let adas = people.key(205, Some(ADMIN), "read,operate").await;
     people.with_key(adas).await.refused(STATE, &decide(approval, "refuse")).await;
-    assert_eq!(ada.one(&format!("SELECT ops.deciders('{approval}')")).await, "grace, olga");
+    assert_eq!(
+        ada.one(&format!("SELECT array_to_string(ops.deciders('{approval}'), ', ')")).await,
+        "grace, olga"
+    );
     // An operator stands in for any role.
     assert_eq!(people.acting(OPERATOR).await.one(&decide(approval, "approve")).await, "granted");
 }
