@@ -10,6 +10,7 @@ mod secret;
 mod settings;
 
 mod api_key;
+mod audit;
 mod build;
 mod claim;
 mod environment;
@@ -32,6 +33,7 @@ mod worker;
 pub mod reconcile;
 
 pub use api_key::{ApiKey, CreatedApiKey};
+pub use audit::{AuditFilter, AuditKey, Finding, FindingKind, PLATFORM, Refused, Verified, Verifier};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use run::RunFilter;

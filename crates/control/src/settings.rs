@@ -1,4 +1,7 @@
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::AuditKey;
 
 /// What control needs to know of its surroundings. Tests shorten the times.
 #[derive(Debug, Clone)]
@@ -19,6 +22,11 @@ pub struct Settings {
     pub session_idle: Duration,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// Signs the audit's chains. Without one, nothing is sealed.
+    pub audit_key: Option<AuditKey>,
+    /// Where the heads that were signed last are kept, outside of the database:
+    /// nothing is sealed onto a chain that has become shorter, or another.
+    pub audit_heads: Option<PathBuf>,
     /// Shown by `status`.
     pub version: String,
 }
@@ -34,6 +42,8 @@ impl Default for Settings {
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),
             answer_wait: Duration::from_secs(10),
+            audit_key: None,
+            audit_heads: None,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

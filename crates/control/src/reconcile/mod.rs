@@ -2,6 +2,7 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod audit;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -40,6 +41,7 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    audit every 5,
     worker every 5,
     backup every 15,
     snapshot every 30,
