@@ -9,15 +9,14 @@ pub use verify::{Finding, FindingKind, Verified, Verifier};
 
 pub(crate) use chain::block_of;
 
-use database::audit::{Acting, Filter, NO_PROJECT};
+use database::audit::{Filter, NO_PROJECT};
 use jiff::Timestamp;
 use model::RunId;
-use protocol::api::{
-    AuditBlock, AuditBlocks, AuditChain, AuditChains, AuditHead, AuditRow, AuditSealed,
-};
+use protocol::api::Page;
+use protocol::audit::{AuditBlock, AuditBlocks, AuditChain, AuditChains, AuditHead, AuditRow, AuditSealed};
 use uuid::Uuid;
 
-use crate::{Control, Refusal, Requester, Result};
+use crate::{Control, Refusal, Result, Slice};
 
 /// Instead of a project: what belongs to none.
 pub const PLATFORM: &str = "-";
@@ -36,28 +35,11 @@ pub struct AuditFilter {
     /// An id, or a tenant's name.
     pub subject: Option<String>,
     pub since: Option<Timestamp>,
-    /// Only what is older than the row of this id.
-    pub after: Option<i64>,
-    /// 0 means 100.
-    pub limit: u32,
-}
-
-/// Somebody was refused something.
-#[derive(Debug, Clone, Default)]
-pub struct Refused<'a> {
-    pub by: Option<Requester>,
-    pub via: Option<&'a str>,
-    pub address: Option<&'a str>,
-    pub request: Option<&'a str>,
-    /// What was tried.
-    pub attempt: &'a str,
-    /// Of what; None if it was about nothing in particular.
-    pub target: Option<&'a str>,
 }
 
 impl Control {
-    /// Newest first.
-    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
+    /// Newest first; `slice` goes on with what is older than the row of an id.
+    pub async fn audit(&self, filter: &AuditFilter, slice: &Slice<i64>) -> Result<Page<AuditRow>> {
         let database = self.database().await?;
         let chain = match &filter.project {
             Some(project) => Some(chain_of(&database, project).await?),
@@ -75,24 +57,21 @@ impl Control {
             act: filter.act.as_deref(),
             subject,
             since: filter.since,
-            before: filter.after,
-            at_most: if filter.limit == 0 { 100 } else { filter.limit.min(1000) },
+            before: slice.after,
+            at_most: slice.rows(),
         };
-        let rows = database::audit::list(&database, &filter).await?;
-        Ok(rows
-            .into_iter()
-            .map(|listed| AuditRow {
-                project_name: listed.project,
-                actor_name: listed.actor_name,
-                ..shown(listed.row)
-            })
-            .collect())
+        let rows = database::audit::list(&database, &filter).await?.into_iter().map(|listed| AuditRow {
+            project_name: listed.project,
+            actor_name: listed.actor_name,
+            ..shown(listed.row)
+        });
+        Ok(slice.page(rows.collect(), |row| row.id.to_string()))
     }
 
     /// The head of each chain that the caller may read.
     pub async fn audit_chains(&self) -> Result<AuditChains> {
         let database = self.database().await?;
-        let projects = database::project::list(&database).await?;
+        let projects = database::project::list(&database, None, i64::MAX).await?;
         let heads = database::audit::heads(&database, None).await?;
         let items = heads
             .iter()
@@ -141,31 +120,14 @@ impl Control {
         Ok(AuditBlocks { items, more, strays, unsealed })
     }
 
-    /// Writes down that somebody was refused what exists and is not theirs, in a
-    /// transaction of its own. False: there is no such thing, or there were too
-    /// many in this minute.
-    pub async fn record_refusal(&self, refused: &Refused<'_>) -> Result<bool> {
-        let (user, key) = match refused.by {
-            Some(Requester::User(id)) => (Some(id.to_string()), None),
-            Some(Requester::ApiKey(id)) => (None, Some(id.to_string())),
-            Some(Requester::Platform) | None => (None, None),
-        };
-        let acting = Acting {
-            user: user.as_deref(),
-            key: key.as_deref(),
-            worker: None,
-            via: refused.via,
-            address: refused.address,
-            request: refused.request,
-        };
+    /// Writes down that whom it acts for was refused what exists and is not
+    /// theirs, in a transaction of its own. `target` is a name or an id of what
+    /// was asked for; None: of nothing in particular. False: there is no such
+    /// thing, or there were too many in this minute.
+    pub async fn record_refusal(&self, attempt: &str, target: Option<&str>) -> Result<bool> {
         // PostgreSQL takes no NUL in a text.
-        let target = refused.target.map(|target| target.replace('\0', ""));
-        let mut connection = self.database().await?;
-        let transaction = database::begin(&mut connection).await?;
-        database::audit::act_for(&transaction, &acting).await?;
-        let recorded = database::audit::refuse(&transaction, refused.attempt, target.as_deref()).await?;
-        database::commit(transaction).await?;
-        Ok(recorded)
+        let target = target.map(|target| target.replace('\0', ""));
+        Ok(database::audit::refuse(&self.database().await?, attempt, target.as_deref()).await?)
     }
 }
 

@@ -6,9 +6,15 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod permit;
+mod principal;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
+mod slice;
 
+mod alert;
 mod api_key;
 mod audit;
 mod build;
@@ -18,10 +24,15 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod maintenance_window;
+mod member;
+mod metric;
 mod project;
 mod restore;
 mod route;
 mod run;
+mod schedule;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -32,14 +43,15 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
-pub use audit::{AuditFilter, AuditKey, Finding, FindingKind, PLATFORM, Refused, Verified, Verifier};
 pub use asked::{Asked, Requester};
+pub use audit::{AuditFilter, AuditKey, Finding, FindingKind, PLATFORM, Verified, Verifier};
 pub use error::{Error, Kind, Refusal, Result};
+pub use principal::Principal;
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
-pub use user::User;
+pub use slice::Slice;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,10 +62,12 @@ use tokio::sync::{Notify, Semaphore};
 /// process may have changed what they wait for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The control plane's operations. Cheap to clone.
+/// The control plane's operations. Cheap to clone. As it is connected it acts
+/// on its own account; `acting_as` and `as_worker` bind it to who asks.
 #[derive(Clone)]
 pub struct Control {
     inner: Arc<Inner>,
+    claims: Arc<database::Claims>,
 }
 
 struct Inner {
@@ -64,6 +78,10 @@ struct Inner {
     told: Notify,
     routed: Notify,
     questions: log::Desk,
+    keyring: api_key::Keyring,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
+    metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -72,7 +90,8 @@ impl Control {
     /// Connects as the lesser role to a migrated database; refuses one that a
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
-        let database = database::Pool::connect(url, 16).await?;
+        let database = database::Pool::connect(url, database::Sizes::default()).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -80,17 +99,22 @@ impl Control {
             told: Notify::new(),
             routed: Notify::new(),
             questions: log::Desk::default(),
+            keyring: api_key::Keyring::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
+            metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })
     }
 
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
+    /// A connection on which every transaction says who acts.
     async fn database(&self) -> Result<database::Connection> {
-        Ok(self.inner.database.get().await?)
+        Ok(self.inner.database.get_as(&self.claims).await?)
     }
 
     /// After a commit that may have queued a run or freed a tenant.

@@ -2,11 +2,15 @@
 //! (one `.sql` file each under `queries/<noun>/`), and the rows they answer
 //! with, as `model`'s types. Nothing in here decides anything.
 
+mod claims;
+mod connection;
 mod error;
 mod guard;
 mod pool;
 mod query;
 
+pub mod access;
+pub mod alert;
 pub mod api_key;
 pub mod audit;
 pub mod backup;
@@ -17,12 +21,18 @@ pub mod environment;
 pub mod event;
 pub mod lease;
 pub mod lineage;
+pub mod maintenance_window;
+pub mod member;
+pub mod metric;
 pub mod migrate;
 pub mod observation;
 pub mod project;
+pub mod request;
 pub mod restore;
 pub mod route;
 pub mod run;
+pub mod schedule;
+pub mod secret;
 pub mod session;
 pub mod sign_in_failure;
 pub mod snapshot;
@@ -31,8 +41,10 @@ pub mod tenant_database;
 pub mod user;
 pub mod worker;
 
-pub use error::{Error, Result};
+pub use claims::{Claims, Role};
+pub use connection::{Connection, Transaction, begin, commit};
+pub use error::{Error, Forbidden, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
-pub use pool::{Connection, Pool, Transaction, begin, commit};
+pub use pool::{Pool, PoolUsage, Sizes};
 pub use query::On;

@@ -6,10 +6,13 @@
 #[allow(unused_qualifications, reason = "utoipa's macros write whole paths")]
 mod api;
 mod console;
+mod etag;
 mod extract;
 mod failure;
 mod internal;
 mod live;
+mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;
@@ -44,11 +47,20 @@ pub struct WebState {
     pub platform_key: Arc<str>,
     /// Marks the console's cookies `Secure`: set where visitors reach it only over TLS.
     pub secure_cookies: bool,
+    /// Shows `/metrics` to everybody on this machine, tenants' Odoos included.
+    pub metrics_on_loopback: bool,
+    metrics: metric::Metrics,
 }
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
-        Self { control, platform_key: platform_key.into(), secure_cookies: false }
+        Self {
+            control,
+            platform_key: platform_key.into(),
+            secure_cookies: false,
+            metrics_on_loopback: false,
+            metrics: metric::Metrics::default(),
+        }
     }
 }
 
@@ -58,11 +70,13 @@ pub fn router(state: WebState) -> Router {
         .nest("/internal", internal::router(&state))
         .route("/api/openapi.json", get(api::document))
         .route("/healthz", get(healthy))
+        .route("/metrics", get(metric::show))
         .merge(console::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(request::finish))
+        .layer(middleware::from_fn_with_state(state.clone(), metric::count))
         .with_state(state)
 }
 
@@ -98,6 +112,7 @@ async fn healthy() -> &'static str {
 
 async fn nothing_here(uri: Uri) -> Failure {
     Failure::not_found(format!("there is nothing at {}", uri.path()))
+        .hint("/api/openapi.json lists the API's addresses.")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Failure {
@@ -106,4 +121,5 @@ async fn wrong_method(method: Method, uri: Uri) -> Failure {
         "wrong-method",
         format!("{} does not take {method}", uri.path()),
     )
+    .hint("The header Allow says what it takes.")
 }

@@ -12,7 +12,7 @@ use model::program::{Identity, ProgramId, ProgramState};
 use model::{DatabaseName, TenantId, WorkerId};
 use postgres::{Binaries, OsUser};
 use protocol::client::Client;
-use protocol::internal::{Assignments, BuildWork, Observed, ObservedTenant, TenantWork};
+use protocol::internal::{Assignments, BuildWork, Observed, ObservedTenant, TenantSecrets, TenantWork};
 use runtime::{Driver, ProcessDriver};
 use tokio::sync::OwnedMutexGuard;
 
@@ -93,6 +93,16 @@ impl Host {
         let _ = self.worker.set(worker);
     }
 
+    /// What a tenant's Odoo is given in its environment.
+    pub async fn tenant_secrets(&self, tenant: TenantId) -> Result<TenantSecrets, Failure> {
+        let worker =
+            self.worker.get().ok_or_else(|| Failure::new("control does not know this worker yet"))?;
+        self.control
+            .get(&format!("/internal/workers/{worker}/tenants/{tenant}/secrets"))
+            .await
+            .map_err(|source| Failure::new("ask control for the tenant's secrets").caused_by(source))
+    }
+
     /// The tenants that are this host's to keep.
     pub async fn assignments(&self, worker: WorkerId) -> Result<Vec<TenantWork>, Failure> {
         let Assignments { tenants } = self
@@ -107,7 +117,10 @@ impl Host {
     pub async fn observed(&self, tenants: Vec<ObservedTenant>) -> Result<(), Failure> {
         let Some(worker) = self.worker.get() else { return Ok(()) };
         self.control
-            .post::<serde_json::Value>(&format!("/internal/workers/{worker}/observed"), &Observed { tenants })
+            .post::<serde_json::Value>(
+                &format!("/internal/workers/{worker}/observed"),
+                &Observed { tenants, disks: Vec::new(), wal: Vec::new() },
+            )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;
         Ok(())

@@ -2,7 +2,7 @@
 //! with its length before it, so that no two rows are written the same.
 
 use database::audit::{Block, NO_PROJECT};
-use protocol::api::{AuditHead, AuditRow};
+use protocol::audit::{AuditHead, AuditRow};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

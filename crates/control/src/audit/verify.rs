@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use protocol::api::{AuditBlock, AuditHead, AuditRow};
+use protocol::audit::{AuditBlock, AuditHead, AuditRow};
 use serde::Serialize;
 use uuid::Uuid;
 

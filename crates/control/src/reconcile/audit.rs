@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use database::audit::{Block, NO_PROJECT};
-use protocol::api::AuditHead;
+use protocol::audit::AuditHead;
 use uuid::Uuid;
 
 use crate::audit::{block_of, head, shown};

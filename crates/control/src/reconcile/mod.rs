@@ -2,10 +2,13 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod alert;
+pub mod api_key;
 pub mod audit;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
+pub mod schedule;
 pub mod session;
 pub mod snapshot;
 pub mod worker;
@@ -41,12 +44,15 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    schedule every 1,
     audit every 5,
     worker every 5,
+    alert every 15,
     backup every 15,
     snapshot every 30,
     cluster every 60,
     session every 600,
+    api_key every 10,
 };
 
 /// Runs every reconciler at its own pace until cancelled.
@@ -76,13 +82,15 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
                     tracing::info!(reconciler = name, "{outcome}");
                 }
             }
-            // Said once, not at every turn.
-            Err(error) if failing => {
-                tracing::debug!(reconciler = name, error = causes(&error), "still failing")
-            }
             Err(error) => {
+                control.metrics().reconcile_failed(name);
+                let error = causes(&error);
+                // Said once, not at every turn.
+                match failing {
+                    true => tracing::debug!(reconciler = name, error, "still failing"),
+                    false => tracing::error!(reconciler = name, error, "reconcile"),
+                }
                 failing = true;
-                tracing::error!(reconciler = name, error = causes(&error), "reconcile");
             }
         }
         let _ = tokio::time::timeout(reconciler.every, cancel.cancelled()).await;
@@ -94,7 +102,7 @@ fn said<T: Debug + Default + PartialEq>(outcome: T) -> Option<String> {
     (outcome != T::default()).then(|| format!("{outcome:?}"))
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use control::reconcile::audit;
-use control::{AuditFilter, AuditKey, Control, FindingKind, PLATFORM, Refused, Settings, Verified, Verifier};
+use control::{AuditFilter, AuditKey, Control, FindingKind, PLATFORM, Principal, Settings, Slice, Verified, Verifier};
 use model::run::RunKind;
-use protocol::api::{AuditHead, NewProject};
+use protocol::api::NewProject;
+use protocol::audit::{AuditHead, AuditRow};
 use protocol::internal::Outcome;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -429,7 +430,7 @@ async fn a_run_leads_to_what_it_made() {
     sealed.platform.finish(&claimed, Outcome::Succeeded).await.unwrap();
     let about = |subject: Uuid| AuditFilter { subject: Some(subject.to_string()), ..AuditFilter::default() };
     let acts = async |filter: AuditFilter| -> Vec<(String, Option<Uuid>)> {
-        let rows = control.audit(&filter).await.unwrap();
+        let rows = control.audit(&filter, &Slice::first()).await.unwrap().items;
         rows.into_iter().rev().map(|row| (row.act, row.run)).collect()
     };
     let run = claimed.run.0;
@@ -451,11 +452,11 @@ async fn a_run_leads_to_what_it_made() {
 async fn filters_and_pages() {
     let sealed = Sealed::new().await;
     let control = &sealed.platform.control;
-    let all = AuditFilter { limit: 1000, ..AuditFilter::default() };
-    let rows = control.audit(&all).await.unwrap();
+    let all = AuditFilter::default();
+    let of = async |filter: AuditFilter| control.audit(&filter, &Slice::first()).await.unwrap().items;
+    let rows = of(all.clone()).await;
     assert!(rows.windows(2).all(|pair| pair[0].id > pair[1].id));
     assert!(rows.iter().any(|row| row.project_name.as_deref() == Some("demo")));
-    let of = async |filter: AuditFilter| control.audit(&filter).await.unwrap();
     let demo = of(AuditFilter { project: Some("demo".into()), ..all.clone() }).await;
     let none = of(AuditFilter { project: Some(PLATFORM.into()), ..all.clone() }).await;
     assert_eq!(demo.len() + none.len(), rows.len());
@@ -466,22 +467,70 @@ async fn filters_and_pages() {
     assert_eq!(made.len(), 2);
     let since = Some(rows[0].at);
     assert!(of(AuditFilter { since, ..all.clone() }).await.len() < rows.len());
-    let mut paged = Vec::new();
+    let (mut paged, mut slice) = (Vec::new(), Slice { after: None, limit: 7 });
     loop {
-        let after = paged.last().map(|row: &protocol::api::AuditRow| row.id);
-        let page = of(AuditFilter { after, limit: 7, ..all.clone() }).await;
-        if page.is_empty() {
-            break;
-        }
-        assert!(page.len() <= 7);
-        paged.extend(page);
+        let page = control.audit(&all, &slice).await.unwrap();
+        assert!(page.items.len() <= 7);
+        paged.extend(page.items);
+        let Some(next) = page.next else { break };
+        slice.after = Some(next.parse().unwrap());
     }
     assert_eq!(paged, rows);
-    let refused = Refused { attempt: "GET /api/v1/tenants/acme", target: Some("acme"), ..Refused::default() };
-    assert!(control.record_refusal(&refused).await.unwrap());
-    let kept = of(AuditFilter { act: Some("refused".into()), ..all.clone() }).await;
-    assert_eq!(kept.len(), 1);
-    assert_eq!(kept[0].project, Some(sealed.project));
-    let nobody = Refused { attempt: "GET", target: Some("no\0body"), ..Refused::default() };
-    assert!(!control.record_refusal(&nobody).await.unwrap());
+}
+
+/// People read the chains of what they administer, and operators everything.
+#[tokio::test]
+async fn who_reads_what() {
+    let sealed = Sealed::new().await;
+    let control = &sealed.platform.control;
+    control.create_project(NewProject { name: "theirs".into() }).await.unwrap();
+    sealed
+        .admin
+        .batch_execute(
+            "INSERT INTO ops.users (id, login, operator) VALUES
+                 ('00000000-0000-7000-8000-000000000001', 'operator', true),
+                 ('00000000-0000-7000-8000-000000000002', 'admin', false),
+                 ('00000000-0000-7000-8000-000000000003', 'developer', false),
+                 ('00000000-0000-7000-8000-000000000004', 'stranger', false);
+             INSERT INTO ops.project_members (project_id, user_id, role)
+             SELECT p.id, u.id, u.login FROM ops.projects p, ops.users u
+             WHERE p.name = 'demo' AND u.login IN ('admin', 'developer')",
+        )
+        .await
+        .unwrap();
+    seal(control, &sealed.admin).await;
+    let acting = |number: u128| {
+        let user = model::UserId(Uuid::from_u128(0x7000_8000_0000_0000_0000 + number));
+        let principal = Principal::user(user).from(Some("192.0.2.1".into()), Some("r-1".into()));
+        control.acting_as(&principal)
+    };
+    let rows = async |control: &Control| -> Vec<AuditRow> {
+        control.audit(&AuditFilter::default(), &Slice::first()).await.unwrap().items
+    };
+    let (operator, admin, developer, stranger) = (acting(1), acting(2), acting(3), acting(4));
+    let all = rows(control).await;
+    assert_eq!(rows(&operator).await.len(), all.len());
+    assert_eq!(operator.audit_chains().await.unwrap().items.len(), 3);
+    let of_demo = all.iter().filter(|row| row.project == Some(sealed.project)).count();
+    let seen = rows(&admin).await;
+    assert_eq!(seen.len(), of_demo);
+    assert!(seen.iter().all(|row| row.project == Some(sealed.project)));
+    let key = [sealed.key.public()];
+    let verified = verify(&admin, "demo", Verifier::new(Some(sealed.project), &key, &[])).await;
+    assert!(verified.sound() && verified.rows > 0 && verified.unsealed == 0, "{verified:?}");
+    for control in [&developer, &stranger] {
+        assert_eq!(rows(control).await, []);
+        assert_eq!(control.audit_chains().await.unwrap().items.len(), 0);
+    }
+    assert!(developer.audit_blocks("demo", 0).await.unwrap().items.is_empty());
+    assert_eq!(admin.audit_blocks(PLATFORM, 0).await.unwrap().items, []);
+    // What a stranger tried is in the chain of those whom it concerns.
+    assert!(stranger.record_refusal("GET /api/v1/tenants/{tenant}", Some("acme")).await.unwrap());
+    assert!(!stranger.record_refusal("GET /api/v1/tenants/{tenant}", Some("no\0body")).await.unwrap());
+    let refused = AuditFilter { act: Some("refused".into()), ..AuditFilter::default() };
+    let refused = admin.audit(&refused, &Slice::first()).await.unwrap().items;
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].actor, "user:00000000-0000-7000-8000-000000000004");
+    assert_eq!((&*refused[0].via, refused[0].address.as_deref()), ("session", Some("192.0.2.1")));
+    assert_eq!(refused[0].request.as_deref(), Some("r-1"));
 }

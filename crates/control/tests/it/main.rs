@@ -4,11 +4,14 @@ mod access;
 mod audit;
 mod history;
 mod inputs;
+mod people;
 mod platform;
 mod queue;
 mod reconcile;
 mod routes;
+mod schedules;
 #[path = "../../../database/tests/it/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
+mod secrets;
 mod tenants;
