@@ -2,9 +2,9 @@
 //! other, wherever they come from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{fmt, io};
 
-use protocol::audit::{AuditBlock, AuditHead, AuditRow};
+use protocol::audit::{AuditBlock, AuditHead, AuditLine, AuditRow};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -214,6 +214,47 @@ impl Verifier {
             let number = self.done.blocks;
             self.find(FindingKind::Inserted, number, Some(row.id), "it is in no block, and its time is sealed");
         }
+    }
+
+    /// A chain as it was exported: each block before its rows, the head at the end.
+    pub fn export(
+        lines: impl Iterator<Item = io::Result<String>>,
+        keys: &[String],
+        kept: &[AuditHead],
+    ) -> io::Result<Verified> {
+        let mut verifier: Option<Self> = None;
+        let mut open: Option<(AuditBlock, Vec<AuditRow>)> = None;
+        let (mut last, mut end) = (None, None);
+        let mut lost = Vec::new();
+        for (place, line) in lines.enumerate() {
+            let parsed = serde_json::from_str(&line?);
+            match (parsed, &mut open) {
+                (Ok(AuditLine::Block(block)), _) => {
+                    let verifier =
+                        verifier.get_or_insert_with(|| Self::new(block.head.project, keys, kept));
+                    last = Some(block.head.clone());
+                    if let Some((block, rows)) = open.replace((block, Vec::new())) {
+                        verifier.block(&block, &rows);
+                    }
+                }
+                (Ok(AuditLine::Row(row)), Some((_, rows))) => rows.push(row),
+                (Ok(AuditLine::Head(head)), _) => end = Some(head),
+                (Ok(AuditLine::Row(_)) | Err(_), _) => lost.push(place + 1),
+            }
+        }
+        let mut verifier = verifier.unwrap_or_else(|| Self::new(None, keys, kept));
+        if let Some((block, rows)) = &open {
+            verifier.block(block, rows);
+        }
+        let number = verifier.done.blocks;
+        for line in lost {
+            let what = format!("line {line} is not a line of an exported chain");
+            verifier.find(FindingKind::Broken, number, None, what);
+        }
+        if end != last || end.is_none() {
+            verifier.find(FindingKind::CutOff, number, None, "the file does not end with its last block's head");
+        }
+        Ok(verifier.end(0))
     }
 
     pub fn end(mut self, unsealed: i64) -> Verified {

@@ -7,7 +7,7 @@ use control::reconcile::audit;
 use control::{AuditFilter, AuditKey, Control, FindingKind, PLATFORM, Principal, Settings, Slice, Verified, Verifier};
 use model::run::RunKind;
 use protocol::api::NewProject;
-use protocol::audit::{AuditHead, AuditRow};
+use protocol::audit::{AuditHead, AuditLine, AuditRow};
 use protocol::internal::Outcome;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -384,7 +384,7 @@ async fn a_slow_transaction_keeps_its_place() {
     let mut slow = sealed.platform.scratch.control().await;
     let transaction = slow.transaction().await.unwrap();
     transaction.execute("UPDATE ops.tenants SET max_users = 11", &[]).await.unwrap();
-    control.create_project(NewProject { name: "quick".into() }).await.unwrap();
+    control.create_project(&asked(), NewProject { name: "quick".into() }).await.unwrap();
     for _ in 0..3 {
         assert_eq!(audit::tick(control).await.unwrap(), audit::Outcome::default());
     }
@@ -478,12 +478,67 @@ async fn filters_and_pages() {
     assert_eq!(paged, rows);
 }
 
+/// What was exported is checked without a Heddle.
+#[tokio::test]
+async fn an_exported_chain_is_checked_line_by_line() {
+    let sealed = Sealed::new().await;
+    let page = sealed.platform.control.audit_blocks("demo", 0).await.unwrap();
+    assert!(!page.more);
+    let head = page.items.last().unwrap().block.head.clone();
+    let mut lines = Vec::new();
+    for part in page.items {
+        lines.push(AuditLine::Block(part.block));
+        lines.extend(part.rows.into_iter().map(AuditLine::Row));
+    }
+    lines.push(AuditLine::Head(head.clone()));
+    let lines: Vec<String> = lines.iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+    let keys = [sealed.key.public()];
+    let check = |lines: &[String], keys: &[String], kept: &[AuditHead]| {
+        Verifier::export(lines.iter().cloned().map(Ok), keys, kept).unwrap()
+    };
+    let whole = check(&lines, &keys, std::slice::from_ref(&head));
+    assert!(whole.sound() && whole.rows == head.rows && whole.project == Some(sealed.project), "{whole:?}");
+    assert!(check(&lines, &[], &[]).sound());
+    let other = AuditKey::parse(&AuditKey::draw().unwrap()).unwrap().public();
+    assert_eq!(check(&lines, &[other], &[]).findings.len(), 3);
+    let is_row = |line: &String| line.starts_with("{\"row\"");
+    let mut tried = 0;
+    for (place, line) in lines.iter().enumerate() {
+        let mut without = lines.clone();
+        without.remove(place);
+        let verified = check(&without, &keys, &[]);
+        assert!(!verified.sound(), "line {place} was removed");
+        let mut moved = lines.clone();
+        if is_row(line) && is_row(&lines[place + 1]) {
+            assert_eq!(found(&verified).len(), 1);
+            assert_eq!(verified.findings[0].kind, FindingKind::Removed);
+            moved.swap(place, place + 1);
+            assert_eq!(check(&moved, &keys, &[]).findings[0].kind, FindingKind::Reordered, "line {place}");
+        }
+        let mut twice = lines.clone();
+        twice.insert(place, line.clone());
+        assert!(place + 1 == lines.len() || !check(&twice, &keys, &[]).sound(), "line {place} twice");
+        for (from, to) in [("\"0", "\"1"), ("a", "b"), ("1", "2"), ("\"", "")] {
+            let mut changed = lines.clone();
+            changed[place] = line.replacen(from, to, 1);
+            assert!(changed[place] == *line || !check(&changed, &keys, &[]).sound(), "{}", changed[place]);
+            tried += 1;
+        }
+        if place > 0 {
+            let cut = check(&lines[..place], &keys, std::slice::from_ref(&head));
+            assert!(cut.findings.iter().any(|one| one.kind == FindingKind::CutOff), "{cut:?}");
+        }
+    }
+    assert!(!check(&[], &keys, &[]).sound());
+    println!("{tried} changes of {} lines, each found", lines.len());
+}
+
 /// People read the chains of what they administer, and operators everything.
 #[tokio::test]
 async fn who_reads_what() {
     let sealed = Sealed::new().await;
     let control = &sealed.platform.control;
-    control.create_project(NewProject { name: "theirs".into() }).await.unwrap();
+    control.create_project(&asked(), NewProject { name: "theirs".into() }).await.unwrap();
     sealed
         .admin
         .batch_execute(

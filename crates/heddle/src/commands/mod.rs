@@ -1,6 +1,7 @@
 //! The commands, a file each. A command's doc comment is its help text.
 
 pub mod archive;
+pub mod audit;
 pub mod build;
 pub mod control;
 pub mod doctor;
