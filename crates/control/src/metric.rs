@@ -68,7 +68,11 @@ impl Default for Metrics {
             durations.clone(),
         );
         let losses = Counter::default();
-        registry.register("run_losses", "Runs that this control took from workers not heard of", losses.clone());
+        registry.register(
+            "run_losses",
+            "Runs that this control took from workers not heard of",
+            losses.clone(),
+        );
         let failures = Family::default();
         registry.register(
             "reconcile_failures",
@@ -167,7 +171,12 @@ impl Control {
             family.get_or_create(&labels([("state", state.as_str())])).set(count as f64);
         }
         let backups = database::metric::backups(&database).await?;
-        gauges.one("backup_oldest_seconds", "Since the backup that is the oldest newest one", [], backups.oldest);
+        gauges.one(
+            "backup_oldest_seconds",
+            "Since the backup that is the oldest newest one",
+            [],
+            backups.oldest,
+        );
         gauges.one("tenants_without_backup", "Active tenants without a backup", [], backups.without as f64);
         let most = self.settings().metrics_tenants;
         if most > 0 {

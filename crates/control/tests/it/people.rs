@@ -145,6 +145,8 @@ async fn a_worker_reports_of_what_it_holds_and_nothing_else() {
             router_key: None,
             cell_port: None,
         }],
+        disks: Vec::new(),
+        wal: Vec::new(),
     };
     elsewhere.observed(other, seen.clone()).await.unwrap();
     let count = "SELECT count(*) FROM ops.tenant_observations";

@@ -12,11 +12,8 @@ use crate::failure::Answer;
 /// All schedules, or one project's.
 #[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules", operation_id = "list_schedules",
     params(OfProject), responses((status = 200, body = Page<Schedule>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(of): Query<OfProject>,
-) -> Answer<Answered<Page<Schedule>>> {
-    Ok(Answered(Page { items: control.schedules(of.project.as_deref()).await?, next: None }))
+pub async fn list(Acting(control): Acting, Query(of): Query<OfProject>) -> Answer<Answered<Page<Schedule>>> {
+    Ok(Answered(Page::whole(control.schedules(of.project.as_deref()).await?)))
 }
 
 /// Create a schedule.
@@ -87,7 +84,7 @@ pub async fn next(
     Query(times): Query<Times>,
 ) -> Answer<Answered<Page<ScheduledTime>>> {
     let count = if times.count == 0 { 10 } else { times.count };
-    Ok(Answered(Page { items: control.schedule_times(&format!("{project}/{schedule}"), count).await?, next: None }))
+    Ok(Answered(Page::whole(control.schedule_times(&format!("{project}/{schedule}"), count).await?)))
 }
 
 /// Queue now what a schedule would queue, in the caller's name.
