@@ -281,6 +281,11 @@ impl Settings {
         self.url.clone().or_else(published).unwrap_or_else(|| self.own_control_url())
     }
 
+    /// Where control keeps the heads of the audit's chains, outside of its database.
+    pub fn audit_heads(&self) -> PathBuf {
+        self.data.join("audit-heads.jsonl")
+    }
+
     /// What control is told.
     pub fn control(&self) -> control::Settings {
         control::Settings {

@@ -12,6 +12,7 @@ mod failure;
 mod internal;
 mod live;
 mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;

@@ -15,7 +15,11 @@ pub async fn list(
     Acting(control): Acting,
     Query(of): Query<OfProject>,
 ) -> Answer<Answered<Page<MaintenanceWindow>>> {
+<<<<<<< HEAD
+    Ok(Answered(Page { items: control.maintenance_windows(of.project.as_deref()).await?, next: None }))
+=======
     Ok(Answered(Page::whole(control.maintenance_windows(of.project.as_deref()).await?)))
+>>>>>>> main
 }
 
 /// Create a maintenance window. From then on, runs that disturb people wait for it to open.
