@@ -4,6 +4,7 @@ mod api;
 mod console;
 mod internal;
 mod live;
+mod metrics;
 mod openapi;
 mod site;
 
