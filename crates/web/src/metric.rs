@@ -123,8 +123,12 @@ async fn admit(state: &WebState, parts: &Parts) -> Answer<()> {
     if state.control.acting_as(&principal).may_watch().await? {
         return Ok(());
     }
-    Err(Failure::new(StatusCode::FORBIDDEN, control::Kind::Forbidden.as_str(), "the key is not an operator's")
-        .hint("Metrics are of the whole installation: they are shown to its operators."))
+    Err(Failure::new(
+        StatusCode::FORBIDDEN,
+        control::Kind::Forbidden.as_str(),
+        "the key is not an operator's",
+    )
+    .hint("Metrics are of the whole installation: they are shown to its operators."))
 }
 
 /// Whether it comes from this machine, and from no proxy on it.

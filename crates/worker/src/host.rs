@@ -107,7 +107,10 @@ impl Host {
     pub async fn observed(&self, tenants: Vec<ObservedTenant>) -> Result<(), Failure> {
         let Some(worker) = self.worker.get() else { return Ok(()) };
         self.control
-            .post::<serde_json::Value>(&format!("/internal/workers/{worker}/observed"), &Observed { tenants, ..Observed::default() })
+            .post::<serde_json::Value>(
+                &format!("/internal/workers/{worker}/observed"),
+                &Observed { tenants, ..Observed::default() },
+            )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;
         Ok(())

@@ -38,7 +38,8 @@ async fn tell(host: &Host, worker: WorkerId) -> Result<(), Failure> {
             Some((tenant.tenant, host.layout.cell(tenant.tenant, placed.lineage)))
         })
         .collect();
-    let places = [(Place::Data, host.layout.data.clone()), (Place::Repository, host.repository.root().to_owned())];
+    let places =
+        [(Place::Data, host.layout.data.clone()), (Place::Repository, host.repository.root().to_owned())];
     let observed = blocking(move || {
         Ok(Observed {
             disks: places.iter().filter_map(|(place, folder)| disk(*place, folder)).collect(),

@@ -15,7 +15,8 @@ use protocol::internal::{Observed, ObservedDisk, ObservedWal};
 use crate::platform::{Platform, asked, failed, new_build, refused, register};
 
 async fn open(platform: &Platform) -> Vec<(AlertKind, Severity)> {
-    let mut open: Vec<_> = alerts(platform).await.into_iter().map(|alert| (alert.kind, alert.severity)).collect();
+    let mut open: Vec<_> =
+        alerts(platform).await.into_iter().map(|alert| (alert.kind, alert.severity)).collect();
     open.sort();
     open
 }
@@ -68,9 +69,14 @@ async fn an_alert_opens_is_acknowledged_and_resolves() {
     assert_eq!(alert::tick_at(control, start + 10.seconds()).await.unwrap(), Outcome::default());
     assert_eq!(alert::tick_at(control, start + 60.seconds()).await.unwrap(), Outcome::default());
     assert_eq!(alerts(&platform).await.len(), 1);
-    assert_eq!(alert::tick_at(control, start + 70.seconds()).await.unwrap(), Outcome { opened: 0, resolved: 1 });
+    assert_eq!(
+        alert::tick_at(control, start + 70.seconds()).await.unwrap(),
+        Outcome { opened: 0, resolved: 1 }
+    );
     assert!(alerts(&platform).await.is_empty());
-    let [resolved] = &control.alerts(Some(AlertState::Resolved), 0).await.unwrap()[..] else { panic!("not one") };
+    let [resolved] = &control.alerts(Some(AlertState::Resolved), 0).await.unwrap()[..] else {
+        panic!("not one")
+    };
     assert_eq!((resolved.id, resolved.state), (alert.id, AlertState::Resolved));
     refused(control.acknowledge_alert(&first, AlertId(alert.id)).await, Kind::WrongState);
     refused(control.acknowledge_alert(&first, AlertId::new()).await, Kind::NotFound);
@@ -134,7 +140,8 @@ async fn what_workers_report_of_their_disks_is_judged() {
     let (disk, wal) = (AlertKind::DiskFull, AlertKind::WalGrowth);
     assert_eq!(report(100, 64).await, [(disk, Severity::Warning)]);
     assert_eq!(report(10, 2000).await, [(disk, Severity::Critical), (wal, Severity::Warning)]);
-    let subjects: Vec<_> = alerts(&platform).await.into_iter().map(|alert| (alert.subject, alert.project)).collect();
+    let subjects: Vec<_> =
+        alerts(&platform).await.into_iter().map(|alert| (alert.subject, alert.project)).collect();
     assert!(subjects.contains(&("here:repository".into(), None)));
     assert!(subjects.contains(&(served.id.to_string(), Some("demo".into()))));
 
@@ -190,8 +197,10 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
     control.create_build(&asked(), new_build()).await.unwrap();
     let silent = platform.claim(RunKind::Build).await;
     platform
-        .sql("UPDATE ops.runs SET started_at = now() - interval '31 minutes' WHERE state = 'running';
-              UPDATE ops.leases SET expires_at = now() + interval '1 hour'")
+        .sql(
+            "UPDATE ops.runs SET started_at = now() - interval '31 minutes' WHERE state = 'running';
+              UPDATE ops.leases SET expires_at = now() + interval '1 hour'",
+        )
         .await;
     alert::tick(control).await.unwrap();
     assert_eq!(open(&platform).await, [(AlertKind::StaleRun, Severity::Warning)]);
@@ -199,8 +208,10 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
 
     // It has said something since.
     platform
-        .sql("INSERT INTO ops.run_events (run_id, at, level, message)
-              SELECT id, now(), 'info', 'working' FROM ops.runs WHERE state = 'running'")
+        .sql(
+            "INSERT INTO ops.run_events (run_id, at, level, message)
+              SELECT id, now(), 'info', 'working' FROM ops.runs WHERE state = 'running'",
+        )
         .await;
     let later = now(&platform).await + 5.seconds();
     alert::tick_at(control, later).await.unwrap();
@@ -208,9 +219,11 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
 
     // Its worker is lost once too often.
     platform
-        .sql("UPDATE ops.runs SET losses = 2 WHERE state = 'running';
+        .sql(
+            "UPDATE ops.runs SET losses = 2 WHERE state = 'running';
               UPDATE ops.leases SET expires_at = now() - interval '2 minutes';
-              UPDATE ops.workers SET seen_at = now() - interval '1 hour'")
+              UPDATE ops.workers SET seen_at = now() - interval '1 hour'",
+        )
         .await;
     alert::tick(control).await.unwrap();
     assert_eq!(open(&platform).await, [(AlertKind::StaleRun, Severity::Warning)]);
@@ -243,11 +256,8 @@ async fn restores_in_production_are_told_of() {
 
 #[tokio::test]
 async fn the_management_database_is_watched() {
-    let thresholds = Thresholds {
-        transaction_age: SignedDuration::ZERO,
-        connections_percent: 0,
-        ..Thresholds::default()
-    };
+    let thresholds =
+        Thresholds { transaction_age: SignedDuration::ZERO, connections_percent: 0, ..Thresholds::default() };
     let platform = Platform::with(Settings { alerts: thresholds, ..Settings::default() }).await;
     // Somebody else's, of a role that control is no member of.
     let admin = platform.scratch.admin().await;

@@ -24,10 +24,7 @@ pub struct Filter {
 /// Alerts, newest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", operation_id = "list_alerts",
     params(Filter), responses((status = 200, body = Page<Alert>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(filter): Query<Filter>,
-) -> Answer<Answered<Page<Alert>>> {
+pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Alert>>> {
     Ok(Answered(Page { items: control.alerts(filter.state, filter.limit).await? }))
 }
 

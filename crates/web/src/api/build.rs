@@ -11,10 +11,7 @@ use crate::failure::Answer;
 /// All builds, or one project's; newest first.
 #[utoipa::path(get, path = "/api/v1/builds", tag = "builds", operation_id = "list_builds",
     params(OfProject), responses((status = 200, body = Page<Build>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(of): Query<OfProject>,
-) -> Answer<Answered<Page<Build>>> {
+pub async fn list(Acting(control): Acting, Query(of): Query<OfProject>) -> Answer<Answered<Page<Build>>> {
     Ok(Answered(Page { items: control.builds(of.project.as_deref()).await? }))
 }
 

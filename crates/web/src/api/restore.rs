@@ -11,10 +11,7 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/restores", tag = "restores", operation_id = "list_restores",
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Page<Restore>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Path(tenant): Path<String>,
-) -> Answer<Answered<Page<Restore>>> {
+pub async fn list(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Page<Restore>>> {
     Ok(Answered(Page { items: control.restores(&tenant).await? }))
 }
 

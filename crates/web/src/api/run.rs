@@ -31,10 +31,7 @@ pub struct Filter {
 /// Runs, newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs",
     params(Filter), responses((status = 200, body = Page<Run>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(filter): Query<Filter>,
-) -> Answer<Answered<Page<Run>>> {
+pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Run>>> {
     let filter = RunFilter { tenant: filter.tenant, state: filter.state, limit: filter.limit.min(1000) };
     Ok(Answered(Page { items: control.runs(&filter).await? }))
 }

@@ -12,10 +12,7 @@ use crate::failure::Answer;
 /// All schedules, or one project's.
 #[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules", operation_id = "list_schedules",
     params(OfProject), responses((status = 200, body = Page<Schedule>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(of): Query<OfProject>,
-) -> Answer<Answered<Page<Schedule>>> {
+pub async fn list(Acting(control): Acting, Query(of): Query<OfProject>) -> Answer<Answered<Page<Schedule>>> {
     Ok(Answered(Page { items: control.schedules(of.project.as_deref()).await? }))
 }
 

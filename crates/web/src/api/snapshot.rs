@@ -10,10 +10,7 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/snapshots", tag = "snapshots", operation_id = "list_snapshots",
     params(("tenant" = String, Path, description = "Its name or id")),
     responses((status = 200, body = Page<Snapshot>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Path(tenant): Path<String>,
-) -> Answer<Answered<Page<Snapshot>>> {
+pub async fn list(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Page<Snapshot>>> {
     Ok(Answered(Page { items: control.snapshots(&tenant).await? }))
 }
 

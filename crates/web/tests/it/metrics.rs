@@ -189,7 +189,8 @@ fn rules_are_what_they_say() {
     for (verb, file) in [("check", "heddle.rules.yml"), ("test", "heddle.rules.test.yml")] {
         let output =
             Command::new("promtool").args([verb, "rules"]).arg(shipped(file)).output().expect("run promtool");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "promtool {verb} rules: {said}");
     }
 }
