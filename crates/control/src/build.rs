@@ -1,11 +1,17 @@
 use database::run::About;
 use model::BuildId;
-use protocol::api::{Build, NewBuild};
+use model::access::Permission;
+use protocol::api::{Build, NewBuild, Page};
 use protocol::internal::BuildWork;
 use serde_json::json;
 
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Refusal, Result};
+use crate::permit::missed;
+use crate::{Asked, Control, Refusal, Result, Slice};
+
+const LONGEST_PATH: usize = 4000;
+const MOST_ADDONS: usize = 100;
+const MOST_MODULES: usize = 1000;
 
 impl Control {
     /// Queues the run that makes its template.
@@ -17,6 +23,8 @@ impl Control {
             Some(run) => built_by(&run)?,
             None => {
                 let project = crate::project::find(&connection, &new.project).await?;
+                let what = format!("make builds of {}", project.name);
+                self.permit(&connection, project.id, &project.name, Permission::Develop, &what).await?;
                 let id = BuildId::new();
                 let insert = database::build::NewBuild {
                     id,
@@ -42,13 +50,15 @@ impl Control {
     }
 
     /// All, or one project's; newest first.
-    pub async fn builds(&self, project: Option<&str>) -> Result<Vec<Build>> {
+    pub async fn builds(&self, project: Option<&str>, slice: &Slice<BuildId>) -> Result<Page<Build>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        database::build::list(&database, project).await?.into_iter().map(shown).collect()
+        let builds = database::build::list(&database, project, slice.after, slice.rows()).await?;
+        let builds: Result<Vec<Build>> = builds.into_iter().map(shown).collect();
+        Ok(slice.page(builds?, |build| build.id.to_string()))
     }
 
     pub async fn build(&self, build: BuildId) -> Result<Build> {
@@ -57,7 +67,13 @@ impl Control {
 }
 
 pub(crate) async fn find(on: &impl database::On, build: BuildId) -> Result<database::build::Build> {
-    database::build::find(on, build).await?.ok_or_else(|| Refusal::not_found("build", build).into())
+    match database::build::find(on, build).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "build", &build.to_string()).await?;
+            Err(Refusal::not_found("build", build).into())
+        }
+    }
 }
 
 pub(crate) fn work(build: database::build::Build) -> BuildWork {
@@ -78,6 +94,17 @@ fn check(new: &NewBuild) -> Result<(), Refusal> {
             return Err(Refusal::invalid(format!("the path {path:?} is not absolute"))
                 .hint("name it from / on, as it is on the worker's host"));
         }
+        if path.chars().count() > LONGEST_PATH {
+            return Err(Refusal::invalid(format!("a path is longer than {LONGEST_PATH} characters")));
+        }
+    }
+    if new.addons.len() > MOST_ADDONS {
+        return Err(Refusal::invalid(format!("there are more than {MOST_ADDONS} addons folders"))
+            .hint("put them into fewer folders"));
+    }
+    if new.modules.len() > MOST_MODULES {
+        return Err(Refusal::invalid(format!("there are more than {MOST_MODULES} modules"))
+            .hint("what others depend on comes with them"));
     }
     if new.modules.is_empty() {
         return Err(Refusal::invalid("a build needs at least one module").hint("`base` is always there"));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 model::written_enum! {
@@ -16,6 +18,8 @@ model::written_enum! {
         WrongState = "wrong-state",
         /// A report under a lease that is no longer the run's.
         Stale = "stale",
+        /// It is not the version that was looked at any more.
+        Changed = "changed",
         /// The idempotency key was used for another request.
         KeyReused = "key-reused",
         /// Too many attempts; the hint says until when.
@@ -34,6 +38,7 @@ impl Kind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
             Self::Unavailable => 503,
@@ -49,16 +54,24 @@ pub struct Refusal {
     pub kind: Kind,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None }
+        Self { kind, detail: detail.into(), hint: None, retry_after: None }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn after(mut self, left: Duration) -> Self {
+        self.retry_after = Some(left);
         self
     }
 
@@ -68,6 +81,20 @@ impl Refusal {
 
     pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    }
+
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {
@@ -87,6 +114,15 @@ impl From<model::InvalidName> for Error {
     }
 }
 
+impl From<database::Error> for Error {
+    fn from(error: database::Error) -> Self {
+        let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
+        let detail = forbidden.said.unwrap_or("you may not do this here");
+        let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
+        Refusal::new(Kind::Forbidden, detail).hint(hint).into()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Theirs: answered as it is.
@@ -94,9 +130,11 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// Ours: the client gets a fixed text, the log gets this.
     #[error(transparent)]
-    Database(#[from] database::Error),
+    Database(database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
+    #[error("use the keys of the secrets")]
+    Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
     #[error("read what is stored of {what}")]

@@ -6,9 +6,13 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod permit;
 mod principal;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
+mod slice;
 
 mod alert;
 mod api_key;
@@ -20,12 +24,14 @@ mod finish;
 mod lease;
 mod log;
 mod maintenance_window;
+mod member;
 mod metric;
 mod project;
 mod restore;
 mod route;
 mod run;
 mod schedule;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -36,14 +42,14 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
-pub use user::User;
+pub use slice::Slice;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +77,8 @@ struct Inner {
     routed: Notify,
     questions: log::Desk,
     keyring: api_key::Keyring,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
     metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
@@ -81,6 +89,7 @@ impl Control {
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
         let database = database::Pool::connect(url, database::Sizes::default()).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -89,6 +98,8 @@ impl Control {
             routed: Notify::new(),
             questions: log::Desk::default(),
             keyring: api_key::Keyring::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
             metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };

@@ -63,14 +63,23 @@ impl Control {
         })
     }
 
-    /// The same control on its own account, for what is nobody else's act.
-    pub(crate) fn platform(&self) -> Self {
-        self.claiming(Claims::platform())
+    /// In whose name it acts.
+    pub(crate) fn requester(&self) -> Requester {
+        match (self.claims.role, self.claims.key, self.claims.user) {
+            (Role::User, Some(key), _) => Requester::ApiKey(key),
+            (Role::User, None, Some(user)) => Requester::User(user),
+            _ => Requester::Platform,
+        }
     }
 
     /// The same control for a schedule whose time has come.
     pub(crate) fn as_schedule(&self) -> Self {
         self.claiming(Claims { via: "schedule", ..Claims::platform() })
+    }
+
+    /// The same control on its own account, for what is nobody else's act.
+    pub(crate) fn platform(&self) -> Self {
+        self.claiming(Claims::platform())
     }
 
     fn claiming(&self, claims: Claims) -> Self {

@@ -68,6 +68,11 @@ impl Control {
                 .hint("a one-time password is good for one sign-in within 24 hours")
                 .into());
         };
+        if let Some(at) = user.disabled_at {
+            return Err(Refusal::new(Kind::Forbidden, format!("the user {login} is disabled since {at}"))
+                .hint("an operator can enable it: `heddle user enable LOGIN`")
+                .into());
+        }
         database::sign_in_failure::clear(&database, &login, &address).await?;
         let (token, csrf) = (secret::random(40)?, secret::random(32)?);
         let (hash, idle) = (secret::digest(&token), self.settings().session_idle);
@@ -134,5 +139,6 @@ fn locked(left: Duration) -> Refusal {
         format!("{seconds} seconds")
     };
     Refusal::new(Kind::TooMany, "too many wrong passwords for this login from this address")
-        .hint(format!("try again in {wait}"))
+        .hint(format!("try again in {wait}; from another address it is not locked, and an operator can give a new password"))
+        .after(left)
 }

@@ -1,17 +1,23 @@
 use database::run::About;
 use jiff::Timestamp;
+use model::access::Permission;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
-use protocol::api::{CreatedTenant, NewTenant, Tenant};
+use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Tenant};
 use serde_json::json;
 
 use crate::matter::expect;
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, secret};
+use crate::permit::missed;
+use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, Slice, secret};
 
 /// The login of Odoo's administrator.
 const ADMIN: &str = "admin";
+
+const MOST_USERS: i64 = 1_000_000;
+const MOST_BYTES: i64 = 1 << 50;
+const MOST_AI_OPERATIONS: i64 = 1_000_000_000;
 
 /// Where a provision run's payload keeps the hash of Odoo's administrator password.
 pub(crate) const ADMIN_HASH: &str = "admin_password_hash";
@@ -35,6 +41,9 @@ impl Control {
             return self.created_before(&connection, run).await;
         }
         let environment = crate::environment::find(&connection, &new.environment).await?;
+        let place = format!("{}/{}", environment.project, environment.name);
+        let what = format!("make tenants in {place}");
+        self.permit_in(&connection, environment.id, &place, Permission::Develop, &what).await?;
         let password = secret::random(20)?;
         let hash = secret::odoo_hash(&password).await?;
         let insert = database::tenant::NewTenant {
@@ -99,14 +108,16 @@ impl Control {
     }
 
     /// All, or one environment's (`PROJECT/NAME` or an id); by name.
-    pub async fn tenants(&self, environment: Option<&str>) -> Result<Vec<Tenant>> {
+    pub async fn tenants(&self, environment: Option<&str>, slice: &Slice<Slug>) -> Result<Page<Tenant>> {
         let database = self.database().await?;
         let environment = match environment {
             Some(environment) => Some(crate::environment::find(&database, environment).await?.id),
             None => None,
         };
-        let tenants = database::tenant::list(&database, environment).await?;
-        Ok(tenants.into_iter().map(|tenant| self.shown(tenant)).collect())
+        let after = slice.after.as_ref().map(Slug::as_str);
+        let tenants = database::tenant::list(&database, environment, after, slice.rows()).await?;
+        let tenants = tenants.into_iter().map(|tenant| self.shown(tenant)).collect();
+        Ok(slice.page(tenants, |tenant: &Tenant| tenant.name.clone()))
     }
 
     /// `tenant` is a name or an id, here and below.
@@ -128,6 +139,8 @@ impl Control {
     async fn turn(&self, tenant: &str, from: TenantState, to: TenantState, rule: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
         let tenant = find(&connection, tenant).await?;
+        let verb = if to == TenantState::Active { "resume" } else { "suspend" };
+        self.permit_change(&connection, &tenant, verb).await?;
         let transaction = database::begin(&mut connection).await?;
         match database::tenant::set_state(&transaction, tenant.id, &[from], to, None).await? {
             database::Guarded::Moved => {}
@@ -147,6 +160,45 @@ impl Control {
         Ok(self.shown(get(&connection, tenant.id).await?))
     }
 
+    /// Changes what it may use, if it is still at `version` (None: whatever it is).
+    pub async fn change_tenant(
+        &self,
+        tenant: &str,
+        version: Option<i64>,
+        change: &ChangeTenant,
+    ) -> Result<Tenant> {
+        check(change)?;
+        let mut connection = self.database().await?;
+        let id = {
+            let found = find(&connection, tenant).await?;
+            self.permit_change(&connection, &found, "change").await?;
+            found.id
+        };
+        let transaction = database::begin(&mut connection).await?;
+        database::tenant::lock(&transaction, id).await?;
+        let found = get(&transaction, id).await?;
+        Refusal::check_version(&found.name, version, found.version)?;
+        if found.state == TenantState::Archived {
+            return Err(Refusal::wrong_state(format!("{} is archived", found.name)).into());
+        }
+        let limits = Limits {
+            users: change.max_users.unwrap_or(found.limits.users),
+            storage_bytes: change.max_storage_bytes.unwrap_or(found.limits.storage_bytes),
+            ai_operations_per_day: change
+                .max_ai_operations_per_day
+                .unwrap_or(found.limits.ai_operations_per_day),
+        };
+        let (tier, ends) = (
+            change.tier.unwrap_or(found.tier),
+            change.subscription_ends_at.unwrap_or(found.subscription_ends_at),
+        );
+        if !database::tenant::change(&transaction, id, tier, &limits, ends).await? {
+            return Err(missing(&found.name));
+        }
+        database::commit(transaction).await?;
+        Ok(self.shown(get(&connection, id).await?))
+    }
+
     /// Takes it out of service for good; `confirmed_name` must be its name.
     pub async fn archive_tenant(&self, tenant: &str, confirmed_name: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
@@ -156,6 +208,7 @@ impl Control {
                 .hint("archiving takes a tenant out of service for good; type its name to confirm")
                 .into());
         }
+        self.permit_change(&connection, &tenant, "archive").await?;
         let transaction = database::begin(&mut connection).await?;
         match database::tenant::lock(&transaction, tenant.id).await? {
             None => return Err(missing(&tenant.name)),
@@ -179,6 +232,18 @@ impl Control {
         Ok(self.shown(get(&connection, tenant.id).await?))
     }
 
+    /// Refuses those who may not develop where the tenant lives.
+    async fn permit_change(
+        &self,
+        on: &impl database::On,
+        tenant: &database::tenant::Tenant,
+        verb: &str,
+    ) -> Result<()> {
+        let (environment, place) = (tenant.environment_id, &tenant.environment);
+        let what = format!("{verb} {}", tenant.name);
+        self.permit_in(on, environment, place, Permission::Develop, &what).await
+    }
+
     pub(crate) fn shown(&self, tenant: database::tenant::Tenant) -> Tenant {
         let settings = self.settings();
         Tenant {
@@ -199,6 +264,7 @@ impl Control {
             lineage: tenant.placed.map(|placed| placed.lineage.0),
             cluster_state: tenant.placed.map(|placed| placed.cluster_state),
             restorable_from: restorable_from(settings, tenant.first_backup_at, Timestamp::now()),
+            version: tenant.version,
             created_at: tenant.created_at,
         }
     }
@@ -216,7 +282,13 @@ pub(crate) fn restorable_from(
 }
 
 pub(crate) async fn find(on: &impl database::On, tenant: &str) -> Result<database::tenant::Tenant> {
-    database::tenant::find(on, tenant).await?.ok_or_else(|| missing(tenant))
+    match database::tenant::find(on, tenant).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "tenant", tenant).await?;
+            Err(missing(tenant))
+        }
+    }
 }
 
 pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<database::tenant::Tenant> {
@@ -225,6 +297,37 @@ pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<data
 
 fn missing(tenant: &str) -> Error {
     Refusal::not_found("tenant", tenant).hint("`heddle tenant list` shows them").into()
+}
+
+/// What can be told without the tenant.
+fn check(change: &ChangeTenant) -> Result<(), Refusal> {
+    let within = |what: &str, value: Option<i64>, most: i64| match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            Err(Refusal::invalid(format!("{value} is no number of {what}: from 1 to {most}")))
+        }
+        _ => Ok(()),
+    };
+    within("users", change.max_users.map(i64::from), MOST_USERS)?;
+    within("bytes", change.max_storage_bytes, MOST_BYTES)?;
+    within("AI operations a day", change.max_ai_operations_per_day.map(i64::from), MOST_AI_OPERATIONS)?;
+    // The database's calendar does not go back as far as a request could.
+    if let Some(Some(ends)) = change.subscription_ends_at
+        && ends < Timestamp::UNIX_EPOCH
+    {
+        return Err(Refusal::invalid(format!("a subscription cannot have ended at {ends}")));
+    }
+    let ChangeTenant { tier, max_users, max_storage_bytes, max_ai_operations_per_day, subscription_ends_at } =
+        change;
+    let any = tier.is_some()
+        || max_users.is_some()
+        || max_storage_bytes.is_some()
+        || max_ai_operations_per_day.is_some()
+        || subscription_ends_at.is_some();
+    if !any {
+        return Err(Refusal::invalid("the request changes nothing")
+            .hint("name a tier, a limit or the end of the subscription"));
+    }
+    Ok(())
 }
 
 /// Not every good name can be a hostname's label.

@@ -52,7 +52,29 @@ pub enum Error {
     Changed { name: String },
 }
 
+/// What a policy or one of the schema's functions has refused. Policies say
+/// nothing that the one who asked could use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forbidden<'a> {
+    pub said: Option<&'a str>,
+    pub hint: Option<&'a str>,
+}
+
 impl Error {
+    /// Set if whoever acts may not do this. A right that a role lacks is our
+    /// own fault: no operation should need it.
+    pub fn forbidden(&self) -> Option<Forbidden<'_>> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        if fault.code() != &SqlState::INSUFFICIENT_PRIVILEGE
+            || fault.message().starts_with("permission denied")
+        {
+            return None;
+        }
+        let policy = fault.message().contains("row-level security");
+        Some(Forbidden { said: (!policy).then(|| fault.message()), hint: fault.hint() })
+    }
+
     /// The constraint that a write ran against, if that was the reason.
     pub fn constraint(&self) -> Option<&str> {
         self.violated(None)

@@ -16,6 +16,7 @@ const LIST: Query = query!("tenant/list");
 const FIND: Query = query!("tenant/find");
 const LOCK: Query = query!("tenant/lock");
 const MOVE: Query = query!("tenant/move");
+const CHANGE: Query = query!("tenant/change");
 const POINT: Query = query!("tenant/point");
 const ASSIGNED: Query = query!("tenant/assigned");
 
@@ -132,9 +133,14 @@ pub async fn insert(on: &impl On, new: &NewTenant<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// All, or one environment's; by name.
-pub async fn list(on: &impl On, environment: Option<EnvironmentId>) -> Result<Vec<Tenant>> {
-    LIST.all(on, &[&environment.map(|id| id.0)]).await
+/// All, or one environment's; by name, those after `after`, at most `most`.
+pub async fn list(
+    on: &impl On,
+    environment: Option<EnvironmentId>,
+    after: Option<&str>,
+    most: i64,
+) -> Result<Vec<Tenant>> {
+    LIST.all(on, &[&environment.map(|id| id.0), &after, &most]).await
 }
 
 /// By name or id.
@@ -157,6 +163,22 @@ impl Read for Locked {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         columns.written("state").map(Self)
     }
+}
+
+/// What it may use, and until when. False: the caller may not change it.
+pub async fn change(
+    on: &impl On,
+    tenant: TenantId,
+    tier: Tier,
+    limits: &Limits,
+    subscription_ends_at: Option<Timestamp>,
+) -> Result<bool> {
+    let tier = tier.as_str();
+    let Limits { users, storage_bytes, ai_operations_per_day } = *limits;
+    let changed = CHANGE
+        .run(on, &[&tenant.0, &tier, &users, &storage_bytes, &ai_operations_per_day, &subscription_ends_at])
+        .await?;
+    Ok(changed == 1)
 }
 
 /// `serves` is the database it serves from now on; None leaves it as it is.

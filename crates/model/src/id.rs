@@ -73,4 +73,8 @@ ids! {
     ScheduleId
     MaintenanceWindowId
     AlertId
+    ApprovalId
+    DataKeyId
+    PolicyId
+    SecretId
 }

@@ -24,4 +24,4 @@ pub mod state;
 pub mod tenant;
 
 pub use id::*;
-pub use name::{DatabaseName, InvalidName, Slug, Subdomain};
+pub use name::{DatabaseName, EnvironmentPath, InvalidName, SecretName, Slug, Subdomain};

@@ -11,9 +11,11 @@ use model::run::{Level, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+use crate::schema::{addons, modules, one_of, one_of_or_none};
 
 /// What every refused or failed request answers with (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -32,15 +34,19 @@ pub struct Problem {
     pub request_id: String,
 }
 
+/// One piece of a list. There is more while `next` is there.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
+    /// Ask for the next piece with it as `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProject {
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub name: String,
 }
 
@@ -55,17 +61,22 @@ pub struct Project {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBuild {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
     /// An Odoo source tree, or a virtual environment with Odoo in it, on the
     /// worker's host.
+    #[schema(pattern = "^/[^\\x00]*$", max_length = 4000, example = "/opt/odoo")]
     pub odoo: String,
     /// The Python that runs it; default: the virtual environment's, or `/usr/bin/python3`.
     #[serde(default)]
+    #[schema(pattern = "^/[^\\x00]*$", max_length = 4000)]
     pub python: Option<String>,
     /// Further addons folders.
     #[serde(default)]
+    #[schema(schema_with = addons)]
     pub addons: Vec<String>,
     /// Modules that every tenant of this build starts with.
+    #[schema(schema_with = modules)]
     pub modules: Vec<String>,
 }
 
@@ -73,7 +84,7 @@ pub struct NewBuild {
 pub struct Build {
     pub id: Uuid,
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<BuildState>)]
     pub state: BuildState,
     pub odoo: String,
     pub modules: Vec<String>,
@@ -87,9 +98,11 @@ pub struct Build {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEnvironment {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "staging")]
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     /// The build its tenants are made from; default: the project's newest ready one.
     #[serde(default)]
@@ -101,28 +114,42 @@ pub struct Environment {
     pub id: Uuid,
     pub project: String,
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     pub build: Uuid,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// Changes what an environment's tenants are made from.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEnvironment {
+    /// A ready build of its project.
+    pub build: Uuid,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
-    /// `PROJECT/ENVIRONMENT`
+    /// `PROJECT/ENVIRONMENT`, or its id.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?$", example = "demo/production")]
     pub environment: String,
     /// Names it in commands; unique on this platform.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")]
     pub name: String,
-    /// Its hostname's first label; default: its name.
+    /// Its hostname's first label, not one of the platform's own; default: its name.
     #[serde(default)]
+    #[schema(pattern = "^[a-z][a-z0-9-]{1,61}[a-z0-9]$")]
     pub subdomain: Option<String>,
     /// Default: its name, with `_` for `-`.
     #[serde(default)]
+    #[schema(pattern = "^[a-z][a-z0-9_-]{0,62}$")]
     pub database: Option<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Tier>)]
     pub tier: Option<Tier>,
 }
 
@@ -136,11 +163,11 @@ pub struct Tenant {
     pub database: String,
     /// Where visitors find it.
     pub url: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<TenantState>)]
     pub state: TenantState,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Serving>)]
     pub serving: Serving,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Tier>)]
     pub tier: Tier,
     pub max_users: i32,
     pub max_storage_bytes: i64,
@@ -149,13 +176,42 @@ pub struct Tenant {
     pub subscription_ends_at: Option<Timestamp>,
     /// The line of its history that it serves now.
     pub lineage: Option<Uuid>,
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<ClusterState>)]
     pub cluster_state: Option<ClusterState>,
     /// The first second it can be given back as.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restorable_from: Option<Timestamp>,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// Changes what a tenant may use; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTenant {
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = one_of::<Tier>)]
+    pub tier: Option<Tier>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000)]
+    pub max_users: Option<i32>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 1_125_899_906_842_624_i64)]
+    pub max_storage_bytes: Option<i64>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000_000)]
+    pub max_ai_operations_per_day: Option<i32>,
+    /// Null: it does not end.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub subscription_ends_at: Option<Option<Timestamp>>,
+}
+
+/// A field that is there has a value; null is one only where the type says so.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// Takes a tenant out of service for good.
@@ -163,6 +219,7 @@ pub struct Tenant {
 #[serde(deny_unknown_fields)]
 pub struct ArchiveTenant {
     /// Its name once more: archiving cannot be taken back.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub confirm: String,
 }
 
@@ -181,9 +238,10 @@ pub struct CreatedTenant {
 pub struct NewSnapshot {
     /// Default: the time it is taken at, as `20261121-113551`.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub name: Option<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<SnapshotKind>)]
     pub kind: Option<SnapshotKind>,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -195,9 +253,9 @@ pub struct Snapshot {
     pub id: Uuid,
     pub tenant: String,
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<SnapshotState>)]
     pub state: SnapshotState,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<SnapshotKind>)]
     pub kind: SnapshotKind,
     /// Known once the point is written: `0/3000148`.
     pub lsn: Option<String>,
@@ -223,6 +281,7 @@ pub struct Snapshot {
 pub struct NewRestore {
     /// A snapshot's name or id.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub snapshot: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -233,7 +292,7 @@ pub struct NewRestore {
 pub struct Restore {
     pub id: Uuid,
     pub tenant: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RestoreState>)]
     pub state: RestoreState,
     pub snapshot: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -277,9 +336,9 @@ pub struct PlannedLineage {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     pub id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RunKind>)]
     pub kind: RunKind,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RunState>)]
     pub state: RunState,
     pub tenant: Option<String>,
     pub project: Option<String>,
@@ -304,16 +363,80 @@ pub struct RunEvent {
     pub id: i64,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Level>)]
     pub level: Level,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
 }
 
+/// One event of a run's stream, as its lines say it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StreamEvent {
+    /// `event`, `run` or `end`.
+    #[schema(pattern = "^(event|run|end)$")]
+    pub event: String,
+    /// JSON: a RunEvent, or the Run.
+    pub data: String,
+    /// Of an `event`: where `Last-Event-ID` goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLines {
     pub lines: Vec<String>,
+}
+
+/// Whose secrets are meant: exactly one of the three.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SecretsOf {
+    /// A project's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `PROJECT/ENVIRONMENT`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// A tenant's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// A value, on its only way.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// Text of 1 to 32,768 bytes, without NUL.
+    #[schema(format = Password, write_only, max_length = 32768)]
+    pub value: String,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSecret(…)")
+    }
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Secret {
+    /// Also the variable that tenants' Odoos find it in.
+    pub name: String,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`, if it is of an environment or a tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// If it is a tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub version: i64,
+    /// Tells values apart, and says nothing else of them.
+    pub fingerprint: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub set_at: Timestamp,
+    /// A login, or an API key's name.
+    pub set_by: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -322,6 +445,7 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     pub runs_queued: i64,
     pub runs_running: i64,
+    /// The first 1,000 by name.
     pub tenants: Vec<Tenant>,
 }
 

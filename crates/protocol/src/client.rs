@@ -113,6 +113,43 @@ impl Client {
         self.send(Method::POST, path, Some(body), Some(idempotency_key)).await
     }
 
+    /// Changes what is still at that version.
+    pub async fn patch<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: i64,
+    ) -> Result<A, ClientError> {
+        self.conditional(Method::PATCH, path, body, Some(version)).await
+    }
+
+    pub async fn put<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
+        self.conditional(Method::PUT, path, body, version).await
+    }
+
+    async fn conditional<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        let answer = self.sent(method, path, Some(body), version).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// `version`: the one that must be there now.
+    pub async fn delete(&self, path: &str, version: Option<i64>) -> Result<(), ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        self.sent(Method::DELETE, path, None::<&()>, version).await.map(drop)
+    }
+
     async fn send<A: DeserializeOwned>(
         &self,
         method: Method,
@@ -120,6 +157,19 @@ impl Client {
         body: Option<&impl Serialize>,
         idempotency_key: Option<&str>,
     ) -> Result<A, ClientError> {
+        let key = idempotency_key.map(|key| ("Idempotency-Key", key.to_owned()));
+        let answer = self.sent(method, path, body, key).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// The answer to a request that was not refused.
+    async fn sent(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        header: Option<(&str, String)>,
+    ) -> Result<reqwest::Response, ClientError> {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.key.0);
         if let Some(worker) = self.worker.get() {
@@ -128,18 +178,18 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = idempotency_key {
-            request = request.header("Idempotency-Key", key);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let unreachable =
             |source: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), source };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let fault = |source| ClientError::Answer { path: path.to_owned(), source };
         if status.is_success() {
-            return answer.json().await.map_err(fault);
+            return Ok(answer);
         }
-        let text = answer.text().await.map_err(fault)?;
+        let text =
+            answer.text().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })?;
         Err(ClientError::Refused(Box::new(problem(status, &text))))
     }
 }

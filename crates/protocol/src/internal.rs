@@ -2,6 +2,8 @@
 //! platform's own key as bearer. Workers never reach SQL: they report facts
 //! under the lease of the run that made them, and control commits them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
@@ -259,6 +261,19 @@ pub enum Outcome {
 pub struct Assignments {
     /// Provisioned tenants on this worker's host, suspended ones included.
     pub tenants: Vec<TenantWork>,
+}
+
+/// `GET /internal/workers/{id}/tenants/{tenant}/secrets`: what the tenant's Odoo
+/// is given in its environment. Only for a worker that runs the tenant.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct TenantSecrets {
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for TenantSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
 }
 
 /// `POST /internal/workers/{id}/observed`: what the worker sees of them.

@@ -10,11 +10,11 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json as Answered, Router};
 use control::Control;
-use model::{RunId, WorkerId};
+use model::{RunId, TenantId, WorkerId};
 use protocol::client::WORKER;
 use protocol::internal::{
     Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
-    Observed, Questions, Recorded, Register, Registered, Report, Routes,
+    Observed, Questions, Recorded, Register, Registered, Report, Routes, TenantSecrets,
 };
 use serde::Deserialize;
 
@@ -32,6 +32,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     Router::new()
         .route("/workers", post(register))
         .route("/workers/{worker}/tenants", get(assignments))
+        .route("/workers/{worker}/tenants/{tenant}/secrets", get(tenant_secrets))
         .route("/workers/{worker}/observed", post(observed))
         .route("/workers/{worker}/questions", get(questions))
         .route("/workers/{worker}/answers", post(answers))
@@ -80,6 +81,13 @@ async fn assignments(
     Path(worker): Path<WorkerId>,
 ) -> Answer<Answered<Assignments>> {
     Ok(Answered(control.assignments(worker).await?))
+}
+
+async fn tenant_secrets(
+    Reporting(control): Reporting,
+    Path((worker, tenant)): Path<(WorkerId, TenantId)>,
+) -> Answer<Answered<TenantSecrets>> {
+    Ok(Answered(control.tenant_secrets(worker, tenant).await?))
 }
 
 async fn observed(

@@ -104,7 +104,7 @@ fn said<T: Debug + Default + PartialEq>(outcome: T) -> Option<String> {
     (outcome != T::default()).then(|| format!("{outcome:?}"))
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

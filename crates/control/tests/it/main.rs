@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod history;
 mod inputs;
+mod people;
 mod platform;
 mod queue;
 mod reconcile;
@@ -12,4 +13,5 @@ mod schedules;
 #[path = "../../../database/tests/it/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
+mod secrets;
 mod tenants;

@@ -318,7 +318,7 @@ async fn bad_schedules_are_refused_with_what_to_do() {
     platform.environment().await;
     platform.tenant("acme").await;
     let control = &platform.control;
-    control.create_project(protocol::api::NewProject { name: "other".into() }).await.unwrap();
+    control.create_project(&asked(), protocol::api::NewProject { name: "other".into() }).await.unwrap();
     control.create_schedule(nightly("nightly", "0 2 * * *")).await.unwrap();
     let good = || nightly("fine", "0 2 * * *");
     let cases = [

@@ -5,19 +5,25 @@ use protocol::api::{Build, NewBuild, Page};
 
 use super::Refused;
 use super::environment::OfProject;
+use super::list::Cut;
 use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
 
 /// All builds, or one project's; newest first.
 #[utoipa::path(get, path = "/api/v1/builds", tag = "builds", operation_id = "list_builds",
-    params(OfProject), responses((status = 200, body = Page<Build>), Refused))]
-pub async fn list(Acting(control): Acting, Query(of): Query<OfProject>) -> Answer<Answered<Page<Build>>> {
-    Ok(Answered(Page { items: control.builds(of.project.as_deref()).await? }))
+    params(OfProject, Cut), responses((status = 200, body = Page<Build>), Refused))]
+pub async fn list(
+    Acting(control): Acting,
+    Query(of): Query<OfProject>,
+    Query(cut): Query<Cut>,
+) -> Answer<Answered<Page<Build>>> {
+    Ok(Answered(control.builds(of.project.as_deref(), &cut.slice()?).await?))
 }
 
 /// Create a build; its run initialises the template that tenants are made from.
 #[utoipa::path(post, path = "/api/v1/builds", tag = "builds", operation_id = "create_build",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+            description = "Sent twice with it, it is carried out once")),
     request_body = NewBuild, responses((status = 201, body = Build), Refused))]
 pub async fn create(
     Acting(control): Acting,

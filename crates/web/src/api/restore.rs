@@ -4,21 +4,27 @@ use model::RestoreId;
 use protocol::api::{NewRestore, Page, Restore};
 
 use super::Refused;
-use crate::extract::{Acting, Asks, Json, Path};
+use super::list::Cut;
+use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
 
 /// A tenant's restores, newest first.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/restores", tag = "restores", operation_id = "list_restores",
-    params(("tenant" = String, Path, description = "Its name or id")),
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"), Cut),
     responses((status = 200, body = Page<Restore>), Refused))]
-pub async fn list(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Page<Restore>>> {
-    Ok(Answered(Page { items: control.restores(&tenant).await? }))
+pub async fn list(
+    Acting(control): Acting,
+    Path(tenant): Path<String>,
+    Query(cut): Query<Cut>,
+) -> Answer<Answered<Page<Restore>>> {
+    Ok(Answered(control.restores(&tenant, &cut.slice()?).await?))
 }
 
 /// Plan a restore to a snapshot or a time. Nothing is restored before it is confirmed.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/restores", tag = "restores", operation_id = "create_restore",
-    params(("tenant" = String, Path, description = "Its name or id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+            description = "Sent twice with it, it is carried out once")),
     request_body = NewRestore, responses((status = 201, body = Restore), Refused))]
 pub async fn create(
     Acting(control): Acting,
@@ -39,7 +45,8 @@ pub async fn get(Acting(control): Acting, Path(restore): Path<RestoreId>) -> Ans
 /// Say yes to the plan: its run carries it out.
 #[utoipa::path(post, path = "/api/v1/restores/{restore}/confirm", tag = "restores", operation_id = "confirm_restore",
     params(("restore" = Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+            description = "Sent twice with it, it is carried out once")),
     responses((status = 200, body = Restore), Refused))]
 pub async fn confirm(
     Acting(control): Acting,

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use control::Slice;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -42,7 +43,7 @@ impl FormPage {
         notice: Option<Notice>,
     ) -> Answer<Self> {
         let tenant = state.control.tenant(name).await?;
-        let mut snapshots = state.control.snapshots(name).await?;
+        let mut snapshots = state.control.snapshots(name, &Slice::first()).await?.items;
         snapshots.retain(|snapshot| snapshot.state == SnapshotState::Ready);
         Ok(Self { frame, once: once(), tenant, snapshots, form, now: Timestamp::now(), notice })
     }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use control::RunFilter;
+use control::{RunFilter, Slice};
 use model::restore::RestoreState;
 use model::snapshot::SnapshotState;
 use model::tenant::TenantState;
@@ -36,10 +36,10 @@ impl TenantPage {
     async fn load(state: &WebState, frame: Frame, name: &str, notice: Option<Notice>) -> Answer<Self> {
         let control = &state.control;
         let tenant = control.tenant(name).await?;
-        let snapshots = control.snapshots(name).await?;
+        let snapshots = control.snapshots(name, &Slice::default()).await?.items;
         let filter = RunFilter { tenant: Some(name.to_owned()), limit: 8, ..RunFilter::default() };
         let runs = control.runs(&filter).await?;
-        let restore = control.restores(name).await?.into_iter().next();
+        let restore = control.restores(name, &Slice::default()).await?.items.into_iter().next();
         let restore = restore
             .filter(|restore| !matches!(restore.state, RestoreState::Succeeded | RestoreState::Failed));
         Ok(Self { frame, once: once(), tenant, snapshots, runs, restore, notice })

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use control::Slice;
 use model::tenant::Tier;
 use protocol::api::{CreatedTenant, Environment, NewTenant, Tenant};
 use serde::Deserialize;
@@ -25,9 +26,9 @@ struct TenantsPage {
 
 impl TenantsPage {
     async fn load(state: &WebState, frame: Frame) -> Answer<Self> {
-        let tenants = state.control.tenants(None).await?;
+        let tenants = state.control.tenants(None, &Slice::first()).await?.items;
         let environments = match tenants.is_empty() {
-            true => state.control.environments(None).await?.len(),
+            true => state.control.environments(None, &Slice::first()).await?.items.len(),
             false => 1,
         };
         Ok(Self { frame, tenants, environments })
@@ -80,7 +81,7 @@ async fn form_page(
     form: NewTenantForm,
     notice: Option<Notice>,
 ) -> Answer<FormPage> {
-    let environments = state.control.environments(None).await?;
+    let environments = state.control.environments(None, &Slice::first()).await?.items;
     Ok(FormPage { frame, once: once(), environments, form, notice })
 }
 

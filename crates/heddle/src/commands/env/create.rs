@@ -22,7 +22,7 @@ pub struct Create {
     build: Option<Uuid>,
 }
 
-fn address(text: &str) -> Result<(String, String), String> {
+pub fn address(text: &str) -> Result<(String, String), String> {
     match text.split_once('/') {
         Some((project, name)) if !project.is_empty() && !name.is_empty() && !name.contains('/') => {
             Ok((project.into(), name.into()))

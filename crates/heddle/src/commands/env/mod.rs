@@ -1,5 +1,6 @@
 mod create;
 mod list;
+mod set;
 
 use clap::Subcommand;
 
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 pub enum Command {
     Create(create::Create),
     List(list::List),
+    Set(set::Set),
 }
 
 impl Command {
@@ -18,6 +20,7 @@ impl Command {
         match self {
             Self::Create(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
         }
     }
 }

@@ -2,6 +2,7 @@ mod archive;
 mod create;
 pub mod list;
 mod resume;
+mod set;
 mod show;
 mod suspend;
 
@@ -22,6 +23,7 @@ pub enum Command {
     Create(create::Create),
     List(list::List),
     Show(show::Show),
+    Set(set::Set),
     Suspend(suspend::Suspend),
     Resume(resume::Resume),
     Archive(archive::Archive),
@@ -33,6 +35,7 @@ impl Command {
             Self::Create(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Show(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
             Self::Suspend(command) => command.run(context).await,
             Self::Resume(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
