@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use control::reconcile::alert::{self, Outcome};
 use control::reconcile::{lease, worker};
-use control::{Asked, Control, Kind, Requester, Settings};
+use control::{Asked, Control, Kind, Requester, Settings, Slice};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use model::alert::{AlertKind, AlertState, Place, Severity, Thresholds};
 use model::run::RunKind;
@@ -22,7 +22,7 @@ async fn open(platform: &Platform) -> Vec<(AlertKind, Severity)> {
 }
 
 async fn alerts(platform: &Platform) -> Vec<Alert> {
-    platform.control.alerts(None, 0).await.unwrap()
+    platform.control.alerts(None, &Slice::first()).await.unwrap().items
 }
 
 async fn now(platform: &Platform) -> Timestamp {
@@ -61,7 +61,7 @@ async fn an_alert_opens_is_acknowledged_and_resolves() {
     assert_eq!(acknowledged.state, AlertState::Acknowledged);
     let again = control.acknowledge_alert(&second, AlertId(alert.id)).await.unwrap();
     assert_eq!(again.acknowledged_by, Some(first.by.to_string()));
-    assert!(control.alerts(Some(AlertState::Open), 0).await.unwrap().is_empty());
+    assert!(control.alerts(Some(AlertState::Open), &Slice::first()).await.unwrap().items.is_empty());
 
     // Its condition ends; it stays until that has lasted.
     platform.claim(RunKind::Build).await;
@@ -74,7 +74,8 @@ async fn an_alert_opens_is_acknowledged_and_resolves() {
         Outcome { opened: 0, resolved: 1 }
     );
     assert!(alerts(&platform).await.is_empty());
-    let [resolved] = &control.alerts(Some(AlertState::Resolved), 0).await.unwrap()[..] else {
+    let [resolved] = &control.alerts(Some(AlertState::Resolved), &Slice::first()).await.unwrap().items[..]
+    else {
         panic!("not one")
     };
     assert_eq!((resolved.id, resolved.state), (alert.id, AlertState::Resolved));
