@@ -119,7 +119,7 @@ impl Host {
         self.control
             .post::<serde_json::Value>(
                 &format!("/internal/workers/{worker}/observed"),
-                &Observed { tenants, disks: Vec::new(), wal: Vec::new() },
+                &Observed { tenants, ..Observed::default() },
             )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;

@@ -12,6 +12,7 @@ mod failure;
 mod host;
 mod keep;
 mod layout;
+mod measure;
 mod ports;
 mod report;
 mod secrets;
@@ -75,6 +76,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     let answering = host.clone();
     tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
         answer::run(answering.clone(), worker, shutdown)
+    });
+    let measuring = host.clone();
+    tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
+        measure::run(measuring.clone(), worker, shutdown)
     });
     let claiming = host.clone();
     tasks.spawn("claim runs", OnError::Restart, move |shutdown| {

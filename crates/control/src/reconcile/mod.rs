@@ -57,6 +57,10 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     api_key every 10,
 };
 
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    RECONCILERS.iter().map(|reconciler| reconciler.name)
+}
+
 /// Runs every reconciler at its own pace until cancelled.
 pub async fn run(control: Control, cancel: CancellationToken) {
     let mut loops = JoinSet::new();
