@@ -1,16 +1,17 @@
 //! Copying a data directory that is in use: files come, go, grow and shrink
 //! meanwhile; the WAL of the backup makes up for all of it.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::CHUNK;
 use super::manifest::{FileEntry, Stored};
-use crate::disk::{FileError, Temporary, failed};
+use crate::disk::FileError;
+use crate::seal::Sealer;
+use crate::store::Upload;
 use crate::tree::{Folder, Kind, TreeError};
 
 /// Folders that are kept empty: what is in them is of one running server only,
@@ -74,7 +75,7 @@ pub enum CopyError {
 }
 
 pub(super) struct Copied {
-    pub data: Temporary,
+    pub data: Upload,
     pub stored: Stored,
     pub directories: Vec<String>,
     pub files: Vec<FileEntry>,
@@ -87,7 +88,7 @@ pub(super) struct Copied {
 pub(super) fn copy(
     data: &Folder,
     system_identifier: u64,
-    temporary: Temporary,
+    object: Sealer<Upload>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Copied, CopyError> {
     let postgres = String::from_utf8_lossy(&data.read("PG_VERSION", 64)?).trim().to_owned();
@@ -97,13 +98,7 @@ pub(super) fn copy(
     listing.directories.sort_unstable();
     let expected = listing.size;
 
-    let out = Hashed::new(BufWriter::with_capacity(
-        CHUNK,
-        temporary.file.try_clone().map_err(failed("write", temporary.path()))?,
-    ));
-    let mut encoder = zstd::Encoder::new(out, 3).map_err(write)?;
-    encoder.include_checksum(true).map_err(write)?;
-    let mut tar = tar::Builder::new(encoder);
+    let mut tar = tar::Builder::new(object);
     let mut files = Vec::with_capacity(listing.files.len() + 1);
     let mut done = 0;
     for path in listing.files {
@@ -131,14 +126,12 @@ pub(super) fn copy(
     files.push(FileEntry { path: CONTROL.to_owned(), size: control.len() as u64, sha256 });
     done += control.len() as u64;
 
-    let encoder = tar.into_inner().map_err(write)?;
-    let mut out = encoder.finish().map_err(write)?;
-    out.flush().map_err(write)?;
-    let sha256 = hex::encode(out.hash.finalize());
-    let stored = Stored { name: "data.tar.zst".to_owned(), size: out.count, sha256 };
-    temporary.sync()?;
+    let sealed = tar.into_inner().and_then(Sealer::finish).map_err(write)?;
+    let stored = Stored { name: "data".to_owned(), size: sealed.stored };
+    let data = sealed.inner;
+    data.sync()?;
     progress(done, done);
-    Ok(Copied { data: temporary, stored, directories: listing.directories, files, size: done, postgres })
+    Ok(Copied { data, stored, directories: listing.directories, files, size: done, postgres })
 }
 
 fn write(source: io::Error) -> CopyError {
@@ -280,32 +273,6 @@ impl Read for Steady {
         self.at += read as u64;
         self.hash.update(&buffer[..read]);
         Ok(read)
-    }
-}
-
-/// Counts and hashes what passes.
-struct Hashed<W> {
-    inner: W,
-    hash: Sha256,
-    count: u64,
-}
-
-impl<W> Hashed<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), count: 0 }
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.count += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::CHUNK;
 use super::manifest::{FileEntry, Manifest};
 use crate::disk::{self, FileError, failed};
-use crate::record::{self, RecordError};
+use crate::record::RecordError;
 use crate::repository::TenantArchive;
 
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +46,8 @@ impl TenantArchive {
         lineage: LineageId,
         backup: BackupId,
     ) -> Result<Manifest, ExtractError> {
-        let path = self.backup_folder(lineage, backup).join("manifest.json");
-        let manifest: Manifest = record::read(&path)?.ok_or(ExtractError::UnknownBackup(backup))?;
+        let path = self.backup_folder(lineage, backup).join("manifest");
+        let manifest: Manifest = self.read_record(&path)?.ok_or(ExtractError::UnknownBackup(backup))?;
         let held = &manifest.backup;
         if held.id != backup || held.lineage != lineage || manifest.tenant != self.tenant {
             return Err(RecordError::Misplaced(path).into());
@@ -87,7 +87,7 @@ impl TenantArchive {
                 _ => {}
             }
             let data = archive.backup_folder(lineage, backup).join(&manifest.data.name);
-            let unpacked = unpack(&data, &manifest, &new, identity, &progress).and_then(|()| {
+            let unpacked = unpack(archive, &data, &manifest, &new, identity, &progress).and_then(|()| {
                 disk::sync_file_system(&new)?;
                 fault::point("archive.extract.rename");
                 fs::rename(&new, &dest).map_err(failed("rename into place", &dest))?;
@@ -103,6 +103,7 @@ impl TenantArchive {
 }
 
 fn unpack(
+    archive: &TenantArchive,
     data: &Path,
     manifest: &Manifest,
     dest: &Path,
@@ -116,7 +117,7 @@ fn unpack(
         folder(&dest.join(directory), identity)?;
     }
 
-    read_data(data, manifest, progress, |told, content| {
+    read_data(archive, data, manifest, progress, |told, content| {
         let path = dest.join(&told.path);
         let mut file = create(&path, identity).map_err(WriteError::File)?;
         copy_checked(content, told, &path, &mut file)
@@ -131,15 +132,19 @@ fn unpack(
 /// Reads a backup's data to its end, every byte of it checked; nothing is
 /// written. `progress` gets the bytes read and the bytes of the whole.
 pub(crate) fn check_data(
+    archive: &TenantArchive,
     data: &Path,
     manifest: &Manifest,
     progress: &dyn Fn(u64, u64),
 ) -> Result<(), ExtractError> {
-    read_data(data, manifest, progress, |told, content| copy_checked(content, told, data, &mut io::sink()))
+    read_data(archive, data, manifest, progress, |told, content| {
+        copy_checked(content, told, data, &mut io::sink())
+    })
 }
 
 /// Gives each file of the data to `take`, in order, and checks all the rest.
 fn read_data(
+    archive: &TenantArchive,
     data: &Path,
     manifest: &Manifest,
     progress: &dyn Fn(u64, u64),
@@ -148,10 +153,9 @@ fn read_data(
     let backup = manifest.backup.id;
     let damaged = |what: String| ExtractError::Damaged { backup, what };
     let unreadable = |source| ExtractError::Data { backup, source };
-    let file = File::open(data).map_err(failed("open", data))?;
-    let hashed = Hashing { inner: file, hash: Sha256::new(), count: 0 };
-    let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(CHUNK, hashed)).map_err(unreadable)?;
-    let mut tar = tar::Archive::new(decoder);
+    let missing = || failed("open", data)(io::ErrorKind::NotFound.into());
+    let object = archive.open_object(data)?.ok_or_else(missing)?;
+    let mut tar = tar::Archive::new(object);
     let mut expected: HashMap<&str, &FileEntry> =
         manifest.files.iter().map(|file| (file.path.as_str(), file)).collect();
     let mut done = 0;
@@ -179,12 +183,6 @@ fn read_data(
     // To the end, past the tar's padding, so that all of it is checked.
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
-    let mut rest = rest.finish();
-    io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
-    let hashed = rest.into_inner();
-    if hashed.count != manifest.data.size || hex::encode(hashed.hash.finalize()) != manifest.data.sha256 {
-        return Err(damaged(format!("{} does not have its checksum", manifest.data.name)));
-    }
     Ok(())
 }
 
@@ -242,19 +240,4 @@ fn create(path: &Path, identity: Option<Identity>) -> Result<File, FileError> {
         fchown(&file, Some(uid), Some(gid)).map_err(failed("change the owner of", path))?;
     }
     Ok(file)
-}
-
-struct Hashing<R> {
-    inner: R,
-    hash: Sha256,
-    count: u64,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..read]);
-        self.count += read as u64;
-        Ok(read)
-    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::repository::FORMAT;
 
-/// `manifest.json`
+/// `manifest`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
@@ -32,8 +32,8 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     pub name: String,
+    /// As it is stored.
     pub size: u64,
-    pub sha256: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Manifest {
     /// data directory.
     pub fn is_sound(&self) -> bool {
         let paths = self.directories.iter().chain(self.files.iter().map(|file| &file.path));
-        self.format <= FORMAT && is_name(&self.data.name) && paths.into_iter().all(|path| is_inside(path))
+        self.format == FORMAT && is_name(&self.data.name) && paths.into_iter().all(|path| is_inside(path))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Taking a base backup of a running cell.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use tokio_postgres::Client;
 use super::copy::{self, Copied, CopyError};
 use super::manifest::Manifest;
 use crate::WaitError;
-use crate::disk::{self, FileError, Linked, Temporary, failed};
-use crate::record::{self, PutError, RecordError};
+use crate::disk::{FileError, Linked};
+use crate::record::{PutError, RecordError};
 use crate::repository::{FORMAT, TenantArchive};
 use crate::tree::{Folder, TreeError};
 
@@ -83,9 +82,9 @@ impl TenantArchive {
         let system_identifier = lineage.system_identifier;
         let copied = self
             .blocking(move |archive| -> Result<Copied, BackupError> {
-                let temporary = Temporary::create(&archive.inner.tmp)?;
+                let object = archive.begin_object(&archive.backup_folder(id, backup).join("data"))?;
                 let data = Folder::open(&data_dir).map_err(BackupError::DataDir)?;
-                Ok(copy::copy(&data, system_identifier, temporary, &progress)?)
+                Ok(copy::copy(&data, system_identifier, object, &progress)?)
             })
             .await?;
         fault::reach("archive.backup.copied").await;
@@ -105,14 +104,12 @@ impl TenantArchive {
         stop: BackupStop,
         stopped_at: Timestamp,
     ) -> Result<Backup, BackupError> {
-        let Copied { data, stored, directories, files, size, postgres } = copied;
+        let Copied { mut data, stored, directories, files, size, postgres } = copied;
         let folder = self.backup_folder(lineage.id, id);
-        self.inner.ensure(&folder)?;
-        let path = folder.join(&stored.name);
-        if data.link(&path)? == Linked::Taken {
-            return Err(BackupError::Taken(path));
+        if data.place()? == Linked::Taken {
+            return Err(BackupError::Taken(data.path().to_owned()));
         }
-        disk::sync_folder(&folder)?;
+        self.inner.store.settle(&folder)?;
         fault::point("archive.backup.data");
         let backup = Backup {
             id,
@@ -135,10 +132,9 @@ impl TenantArchive {
             directories,
             files,
         };
-        if let Err(error) = record::put(&self.inner.tmp, &folder.join("manifest.json"), &manifest) {
+        if let Err(error) = self.put_record(&folder.join("manifest"), &manifest) {
             // Data without a manifest is no backup.
-            disk::remove_file(&path)?;
-            fs::remove_dir(&folder).map_err(failed("remove folder", &folder))?;
+            self.inner.store.remove(data.path())?;
             return Err(error.into());
         }
         fault::point("archive.backup.manifest");
@@ -151,8 +147,8 @@ impl TenantArchive {
     pub(crate) fn backups_of(&self, lineage: LineageId) -> Result<Vec<Backup>, FileError> {
         let mut backups = Vec::new();
         let folder = self.lineage_folder(lineage).join("backups");
-        for name in disk::names(&folder)? {
-            if let Ok(Some(manifest)) = record::read::<Manifest>(&folder.join(name).join("manifest.json")) {
+        for name in self.inner.store.names(&folder)? {
+            if let Ok(Some(manifest)) = self.read_record::<Manifest>(&folder.join(name).join("manifest")) {
                 backups.push(manifest.backup);
             }
         }

@@ -12,7 +12,7 @@ use crate::repository::TenantArchive;
 impl Check<'_> {
     pub(super) fn check_backup(&self, archive: &TenantArchive, lineage: &Lineage, backup: &Backup) {
         let folder = archive.backup_folder(lineage.id, backup.id);
-        let path = folder.join("manifest.json");
+        let path = folder.join("manifest");
         self.count(|found| found.backups += 1);
         let manifest = match archive.read_manifest(lineage.id, backup.id) {
             Ok(manifest) => manifest,
@@ -35,7 +35,7 @@ impl Check<'_> {
             self.read_bytes(share.saturating_sub(counted.get()));
             counted.set(share.max(counted.get()));
         };
-        match check_data(&data, &manifest, &progress) {
+        match check_data(archive, &data, &manifest, &progress) {
             Ok(()) => {}
             Err(ExtractError::File(error)) => self.unreadable(&error),
             Err(error) => self.find(FlawKind::DamagedBackup, &data, with_causes(&error)),
