@@ -5,7 +5,7 @@ use model::archive::{Activation, History, LineageHistory, SnapshotPoint};
 use model::lsn::WalFile;
 
 use crate::Finding;
-use crate::backup::Manifest;
+use crate::backup::{Manifest, Pack};
 use crate::disk::FileError;
 use crate::record::RecordError;
 use crate::repository::{Reached, TenantArchive};
@@ -103,13 +103,15 @@ impl TenantArchive {
                     let fits = manifest.backup.id.to_string() == name
                         && manifest.backup.lineage == lineage
                         && manifest.tenant == self.tenant;
-                    let data = folder.join(&manifest.data.name);
-                    match fits {
-                        true if self.inner.store.exists(&data)? => {
-                            found.history.backups.push(manifest.backup)
-                        }
-                        true => note(found, RecordError::WithoutData(data))?,
-                        false => note(found, RecordError::Misplaced(path))?,
+                    if !fits {
+                        note(found, RecordError::Misplaced(path))?;
+                        continue;
+                    }
+                    let there = self.inner.store.names(&folder)?;
+                    let missing = |pack: &&Pack| there.binary_search(&pack.name).is_err();
+                    match manifest.packs.iter().find(missing) {
+                        None => found.history.backups.push(manifest.backup),
+                        Some(pack) => note(found, RecordError::WithoutData(folder.join(&pack.name)))?,
                     }
                 }
                 // Under way, or swept when the repository is next opened.

@@ -25,7 +25,7 @@ mod tree;
 mod verify;
 mod wal;
 
-pub use backup::{BackupError, BackupRequest, ExtractError, FileEntry, Manifest, Stored};
+pub use backup::{BackupError, BackupRequest, DamagedPage, ExtractError, FileEntry, Manifest, Pack, Part};
 pub use disk::FileError;
 pub use filestore::{FileId, Filestore, FilestoreError, InvalidFileId, Placed, SyncReport};
 pub use finding::Finding;
@@ -37,4 +37,4 @@ pub use seal::{Broken, Secret};
 pub use service::{ArchiveService, ServiceError, WalAccess};
 pub use store::{InvalidLocation, Location, S3Location};
 pub use verify::{Flaw, FlawKind, Verification, VerifyError};
-pub use wal::{FetchError, PushError, Pushed, TakeError, Taken, WaitError, WalChain};
+pub use wal::{FetchError, PlacedWal, PushError, Pushed, TakeError, Taken, WaitError, WalChain};

@@ -264,10 +264,16 @@ impl Repository {
                 let backups = archive.lineage_folder(lineage).join("backups");
                 for name in disk::names(&backups)? {
                     let folder = backups.join(name);
-                    let data = folder.join("data");
-                    let whole = folder.join("manifest").exists();
-                    if !whole && data.exists() && !disk::in_use(&data)? {
-                        disk::remove_file(&data)?;
+                    if folder.join("manifest").exists() {
+                        continue;
+                    }
+                    let packs: Vec<_> = disk::names(&folder)?.iter().map(|name| folder.join(name)).collect();
+                    let mut writing = false;
+                    for pack in &packs {
+                        writing |= disk::in_use(pack)?;
+                    }
+                    if !writing {
+                        packs.iter().try_for_each(|pack| disk::remove_file(pack))?;
                         let _ = fs::remove_dir(&folder);
                         swept += 1;
                     }

@@ -150,6 +150,11 @@ impl<W: Write> Sealer<W> {
         })
     }
 
+    /// How much was written so far.
+    pub fn content(&self) -> u64 {
+        self.index * FRAME as u64 + self.content.len() as u64
+    }
+
     /// Seals the rest, as the last frame.
     pub fn finish(mut self) -> io::Result<Sealed<W>> {
         self.seal(true)?;

@@ -2,6 +2,7 @@
 
 mod fetch;
 pub(crate) mod header;
+mod place;
 mod push;
 pub(crate) mod records;
 mod take;
@@ -10,6 +11,7 @@ mod wait;
 use model::lsn::SegmentSize;
 
 pub use fetch::{FetchError, WalChain};
+pub use place::PlacedWal;
 pub use push::{PushError, Pushed};
 pub use take::{TakeError, Taken};
 pub use wait::WaitError;

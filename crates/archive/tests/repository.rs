@@ -310,7 +310,7 @@ async fn leftovers_are_ignored_and_swept() {
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     let backup = scene.lineage_folder(&lineage).join("backups").join(BackupId::new().to_string());
     fs::create_dir_all(&backup).unwrap();
-    fs::write(backup.join("data"), "half").unwrap();
+    fs::write(backup.join("000000"), "half").unwrap();
 
     let read = scene.archive.history().await.unwrap();
     assert!(read.history.backups.is_empty() && read.findings.is_empty());

@@ -272,7 +272,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
             fs::copy(ours(root), place(root)).map(drop).unwrap();
         }),
     );
-    let path = format!("{backup}/data");
+    let path = format!("{backup}/000001");
     let place = at(&path);
     case(
         "a byte of a backup flipped",

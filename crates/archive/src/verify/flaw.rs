@@ -58,6 +58,8 @@ kinds! {
     MissingWal = "missing-wal", "put it back from a copy of the repository, and take a base backup now: times after the gap need one";
     /// A timeline history that names another fork than the lineage's record.
     WrongHistory = "wrong-history", "put the lineage's own file back; without one it is written from the records";
+    /// A page that was damaged in the cell already when it was backed up.
+    DamagedPage = "damaged-page", "look at the cell's disk and restore from an older backup; replaying its WAL does not mend the page";
     /// A backup's data or manifest that is not as it says.
     DamagedBackup = "damaged-backup", "take a new base backup, or put the file back from a copy of the repository";
     /// A manifest whose data is not there.

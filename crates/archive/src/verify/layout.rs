@@ -32,7 +32,9 @@ impl Check<'_> {
             }
             self.known(&backups, is_id::<BackupId>)?;
             for backup in self.store.names(&backups)? {
-                self.known(&backups.join(backup), |name| matches!(name, "data" | "manifest"))?;
+                self.known(&backups.join(backup), |name| {
+                    name == "manifest" || name.len() == 6 && name.bytes().all(|byte| byte.is_ascii_digit())
+                })?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::LineageId;
 use model::archive::Lineage;
-use model::lsn::{Lsn, Segment, Timeline, WalFile};
+use model::lsn::{Lsn, Segment, SegmentSize, Timeline, WalFile};
 use model::restore::Plan;
 
 use super::TEXT_LIMIT;
@@ -48,6 +48,22 @@ struct Link {
     until: Segment,
     /// The segment, if it is in the range, that may be an unfinished one.
     last: Option<Segment>,
+}
+
+impl WalChain {
+    /// Every segment of it, in the order of replay, and their size.
+    pub(super) fn segments(&self) -> (Vec<Segment>, SegmentSize) {
+        let mut segments = Vec::new();
+        for link in self.links.iter() {
+            let mut segment = link.from;
+            while segment < link.until {
+                segments.push(segment);
+                segment = segment.next();
+            }
+        }
+        let size = self.links.first().map_or(SegmentSize::CELL, |link| link.lineage.segment_size);
+        (segments, size)
+    }
 }
 
 impl TenantArchive {

@@ -121,6 +121,7 @@ impl House {
         let first = plan.wal[0].lineage;
         let identity = cell_identity();
         self.archive.extract_backup(first, plan.backup, &cell.data, identity, |_, _| {}).await.unwrap();
+        self.archive.place_wal(plan, &cell.data, identity).await.unwrap();
         let source = plan.wal.last().unwrap();
         cell.configure();
         cell.recover(&plan.stop, source.timeline);
@@ -190,7 +191,7 @@ impl Cell {
         let mut text = fs::read_to_string(self.data.join("postgresql.auto.conf")).unwrap();
         let socket = self.archive_socket();
         text += &format!(
-            "restore_command = '{} fetch {} %f %p'\nrecovery_target_timeline = '{}'\nrecovery_target_action = promote\n",
+            "restore_command = 'test ! -f pg_wal/archive_status/%f.done || exit 1; {} fetch {} %f %p'\nrecovery_target_timeline = '{}'\nrecovery_target_action = promote\n",
             self.wal.display(),
             socket.display(),
             timeline.0

@@ -200,6 +200,7 @@ fn failure(error: StandaloneError) -> Failure {
 fn doing(step: Step) -> &'static str {
     match step {
         Step::Copying { .. } => "Copying the base backup",
+        Step::PlacingWal => "Fetching the WAL",
         Step::Replaying => "Replaying the WAL",
         Step::ReplayingToEnd => "There was no later commit; replaying to the end of the WAL",
         Step::PlacingFiles => "Giving back the attachments",
