@@ -35,7 +35,9 @@ use host::Host;
 pub struct Config {
     pub data: PathBuf,
     pub run_dir: PathBuf,
-    pub repository: PathBuf,
+    pub repository: archive::Location,
+    /// What opens it.
+    pub keys: archive::KeyFile,
     pub control: Client,
     /// Names this host's worker across its restarts.
     pub name: String,
