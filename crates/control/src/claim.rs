@@ -51,6 +51,10 @@ impl Control {
                 return Ok(Vec::new());
             }
             self.told();
+            for kind in &claim.kinds {
+                let count = looked.iter().filter(|run| run.kind == *kind).count();
+                self.metrics().claimed(*kind, count as u64);
+            }
             let mut claimed = Vec::with_capacity(looked.len());
             for run in looked {
                 match self.claimed(&run).await {

@@ -101,7 +101,7 @@ crate::written_enum! {
 }
 
 crate::written_enum! {
-    pub enum Approval {
+    pub enum RunApproval {
         /// None was asked for.
         None = "none",
         /// The run waits for it.

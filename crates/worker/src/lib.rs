@@ -13,6 +13,7 @@ mod hold;
 mod host;
 mod keep;
 mod layout;
+mod measure;
 mod ports;
 mod probe;
 mod report;
@@ -38,7 +39,9 @@ use host::Host;
 pub struct Config {
     pub data: PathBuf,
     pub run_dir: PathBuf,
-    pub repository: PathBuf,
+    pub repository: archive::Location,
+    /// What opens it.
+    pub keys: archive::KeyFile,
     pub control: Client,
     /// Names this host's worker across its restarts.
     pub name: String,
@@ -89,6 +92,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     let (held, client) = (holds.clone(), host.control.clone());
     tasks.spawn("keep leases", OnError::Restart, move |shutdown| {
         hold::beat(held.clone(), client.clone(), worker, shutdown)
+    });
+    let measuring = host.clone();
+    tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
+        measure::run(measuring.clone(), worker, shutdown)
     });
     let (claiming, held) = (host.clone(), holds.clone());
     tasks.spawn("claim runs", OnError::Restart, move |shutdown| {

@@ -1,8 +1,11 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod alerts;
+mod audit;
 mod history;
 mod inputs;
+mod people;
 mod platform;
 mod queue;
 mod reconcile;

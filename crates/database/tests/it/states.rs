@@ -9,7 +9,7 @@ use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Approval, Level, Priority, RunKind, RunState, Stop, WorkerKind};
+use model::run::{Level, Priority, RunApproval, RunKind, RunState, Stop, WorkerKind};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
@@ -42,7 +42,7 @@ async fn checks_mirror_the_enums() {
         ("run_kinds_kind_written", written(RunKind::ALL)),
         ("run_kinds_priority_written", written(Priority::ALL)),
         ("run_kinds_worker_written", written(WorkerKind::ALL)),
-        ("runs_approval_written", written(Approval::ALL)),
+        ("runs_approval_written", written(RunApproval::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
         ("runs_priority_written", written(Priority::ALL)),
         ("runs_state_written", written(RunState::ALL)),
