@@ -189,8 +189,8 @@ async fn a_thousand_runs_are_one_row_a_statement() {
         let id = Uuid::now_v7();
         admin.execute(build, &[&id, project]).await.unwrap();
         before = last(&admin).await.id;
-        let queue = "INSERT INTO ops.runs (id, kind, state, project_id, build_id, requester)
-                     SELECT gen_random_uuid(), 'build', 'queued', $1, $2, 'platform' FROM generate_series(1, 1000)";
+        let queue = "INSERT INTO ops.runs (id, kind, state, project_id, build_id, requester, lane, turn)
+                     SELECT gen_random_uuid(), 'build', 'queued', $1, $2, 'platform', 1, n FROM generate_series(1, 1000) n";
         admin.execute(queue, &[project, &id]).await.unwrap();
         let rows = since(&admin, before).await;
         assert_eq!(rows.len(), 1, "of project {place}");
