@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use model::UserId;
 
-use crate::{Control, Error, Kind, Refusal, Result, secret};
+use crate::{Control, Error, Kind, Refusal, Result, permit, secret};
 
 /// Fewer characters are guessed too easily.
 const SHORTEST_PASSWORD: usize = 12;
@@ -62,6 +62,8 @@ impl Control {
         let Some(user) = user.filter(|_| good) else {
             database::sign_in_failure::record(&database, &login, &address).await?;
             if let Some(left) = database::sign_in_failure::locked(&database, &login, &address).await? {
+                let what = format!("sign in as {login} from {address}, after too many wrong passwords");
+                permit::refused(&database, &what, None).await;
                 return Err(locked(left).into());
             }
             return Err(Refusal::new(Kind::Unauthenticated, "the login or the password is wrong")

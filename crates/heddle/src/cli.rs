@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    archive, build, control, doctor, env, logs, project, restore, router, run, secret, settings, snapshot,
-    status, tenant, up, user, wal, worker,
+    archive, build, control, doctor, env, key, logs, member, project, restore, router, run, secret, settings,
+    snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -67,6 +67,10 @@ pub enum Command {
     #[command(subcommand)]
     Secret(secret::Command),
     #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
     Worker(worker::WorkerCommand),
@@ -101,6 +105,8 @@ impl Command {
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
             Self::Secret(command) => command.run(context).await,
+            Self::Member(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -163,6 +169,10 @@ mod tests {
             "heddle archive restore acme --at -90s --to /srv/acme --plan",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
+            "heddle member set demo ada@example.com developer",
+            "heddle member grant demo ada@example.com operate --env production",
+            "heddle key create ci --project demo --scopes read,develop --expires 90d",
+            "heddle user create ada@example.com",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
             "heddle secret list --env demo/production",
         ] {

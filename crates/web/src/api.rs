@@ -1,9 +1,11 @@
 //! The REST API under `/api/v1`. Its shapes are `protocol::api`'s.
 
+mod api_key;
 mod build;
 mod document;
 mod environment;
 mod list;
+mod member;
 mod project;
 mod restore;
 mod run;
@@ -11,6 +13,7 @@ mod secret;
 mod snapshot;
 mod status;
 mod tenant;
+mod user;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -27,8 +30,20 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     Router::new()
         .route("/projects", get(project::list).post(project::create))
         .route("/projects/{project}", get(project::get))
+        .route("/projects/{project}/members", get(member::list))
+        .route(
+            "/projects/{project}/members/{login}",
+            get(member::get).put(member::set).delete(member::remove),
+        )
         .route("/environments", get(environment::list).post(environment::create))
         .route("/environments/{project}/{environment}", get(environment::get))
+        .route(
+            "/environments/{project}/{environment}/grants/{login}/{permission}",
+            put(member::grant).delete(member::withdraw),
+        )
+        .route("/keys", get(api_key::list).post(api_key::create))
+        .route("/keys/{key}", get(api_key::get))
+        .route("/keys/{key}/revoke", post(api_key::revoke))
         .route("/builds", get(build::list).post(build::create))
         .route("/builds/{build}", get(build::get))
         .route("/tenants", get(tenant::list).post(tenant::create))
@@ -51,6 +66,12 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/secrets", get(secret::list))
         .route("/secrets/{name}", put(secret::set).delete(secret::remove))
         .route("/status", get(status::get))
+        .route("/users", get(user::list).post(user::create))
+        .route("/users/{login}", get(user::get))
+        .route("/users/{login}/disable", post(user::disable))
+        .route("/users/{login}/enable", post(user::enable))
+        .route("/users/{login}/one-time-password", post(user::one_time_password))
+        .route("/users/{login}/operator", put(user::operator))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
         .layer(middleware::from_fn_with_state(state.clone(), authenticate))
@@ -65,6 +86,9 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     ),
     paths(
         project::list, project::create, project::get,
+        member::list, member::get, member::set, member::remove, member::grant, member::withdraw,
+        user::list, user::create, user::get, user::disable, user::enable, user::one_time_password, user::operator,
+        api_key::list, api_key::create, api_key::get, api_key::revoke,
         environment::list, environment::create, environment::get,
         build::list, build::create, build::get,
         tenant::list, tenant::create, tenant::get, tenant::suspend, tenant::resume, tenant::archive, tenant::log,

@@ -1,6 +1,6 @@
 //! People, and what the database lets each of them do.
 
-use control::{Control, Kind, Principal};
+use control::{Control, Kind, Principal, Slice};
 use model::access::Role;
 use model::{ProjectId, UserId};
 use protocol::api::{NewProject, NewSnapshot};
@@ -29,10 +29,10 @@ async fn members_see_their_project_and_nobody_else_does() {
     platform.tenant("acme").await;
     let viewer = somebody(&platform, "vera", Some(Role::Viewer)).await;
     let stranger = somebody(&platform, "otto", None).await;
-    assert_eq!(viewer.projects().await.unwrap().len(), 1);
+    assert_eq!(viewer.projects(&Slice::default()).await.unwrap().items.len(), 1);
     assert_eq!(viewer.tenant("acme").await.unwrap().environment, "demo/live");
     assert!(!viewer.runs(&control::RunFilter::default()).await.unwrap().is_empty());
-    assert!(stranger.projects().await.unwrap().is_empty());
+    assert!(stranger.projects(&Slice::default()).await.unwrap().items.is_empty());
     assert!(stranger.runs(&control::RunFilter::default()).await.unwrap().is_empty());
     // As if it were not there.
     let there = refused(stranger.tenant("acme").await, Kind::NotFound);
@@ -115,7 +115,7 @@ async fn nobody_acts_as_another() {
     let mut looks = tokio::task::JoinSet::new();
     for n in 0..200 {
         let (who, expected) = if n % 2 == 0 { (viewer.clone(), 1) } else { (stranger.clone(), 0) };
-        looks.spawn(async move { (who.projects().await.unwrap().len(), expected) });
+        looks.spawn(async move { (who.projects(&Slice::default()).await.unwrap().items.len(), expected) });
     }
     while let Some(looked) = looks.join_next().await {
         let (found, expected) = looked.unwrap();

@@ -1,6 +1,7 @@
 //! The schema and its queries against a real PostgreSQL.
 
 mod audit;
+mod matrix;
 mod migrations;
 mod rights;
 mod scratch;
