@@ -39,10 +39,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the environment was destroyed' USING ERRCODE = 'HD002', HINT = 'create another one';
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION ops.tenant_has_environment() FROM PUBLIC;
-CREATE TRIGGER has_environment BEFORE INSERT ON ops.tenants
+-- After the policies: to others it says nothing.
+CREATE TRIGGER has_environment AFTER INSERT ON ops.tenants
     FOR EACH ROW EXECUTE FUNCTION ops.tenant_has_environment();
 
 CREATE TABLE ops.policies (
