@@ -1,6 +1,7 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod approvals;
 mod history;
 mod inputs;
 mod people;
