@@ -1,4 +1,8 @@
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -150,6 +154,19 @@ pub enum Error {
     Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
+    #[error("{what} the heads of the audit's chains at {path:?}")]
+    AuditHeads {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody has made a chain shorter, or another: signing it would make it good.
+    #[error(
+        "the audit's chain {chain} is not what was signed up to block {block}: nothing is sealed; if the management \
+         database was restored from a backup, move {path:?} aside, else see `heddle audit verify`"
+    )]
+    AuditTurnedBack { chain: Uuid, block: i64, path: PathBuf },
     #[error("read what is stored of {what}")]
     Stored {
         what: &'static str,

@@ -17,6 +17,7 @@ mod slice;
 mod alert;
 mod api_key;
 mod approval;
+mod audit;
 mod build;
 mod claim;
 mod environment;
@@ -47,6 +48,7 @@ pub mod reconcile;
 
 pub use approval::ApprovalFilter;
 pub use asked::{Asked, Requester};
+pub use audit::{AuditFilter, AuditKey, Finding, FindingKind, PLATFORM, Verified, Verifier};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;

@@ -79,11 +79,35 @@ impl Default for Metrics {
             "Turns of a reconciler of this control that failed",
             failures.clone(),
         );
-        Self { registry, claims, finished, durations, losses, failures, said: tokio::sync::Mutex::default() }
+        let metrics = Self {
+            registry,
+            claims,
+            finished,
+            durations,
+            losses,
+            failures,
+            said: tokio::sync::Mutex::default(),
+        };
+        metrics.begin();
+        metrics
     }
 }
 
 impl Metrics {
+    /// Counters that first show up as one look as if they had not grown.
+    fn begin(&self) {
+        for kind in RunKind::ALL {
+            drop(self.claims.get_or_create(&labels([("kind", kind.as_str())])));
+            for state in RunState::ALL.iter().filter(|state| state.ended()) {
+                let of = labels([("kind", kind.as_str()), ("state", state.as_str())]);
+                drop(self.finished.get_or_create(&of));
+            }
+        }
+        for name in crate::reconcile::names() {
+            drop(self.failures.get_or_create(&labels([("reconciler", name)])));
+        }
+    }
+
     pub fn claimed(&self, kind: RunKind) {
         self.claims.get_or_create(&labels([("kind", kind.as_str())])).inc();
     }
@@ -136,7 +160,8 @@ impl Control {
     /// What the database says now.
     async fn gauges(&self) -> Result<String> {
         let mut gauges = Gauges::new();
-        gauges.one("build_info", "The version that runs", [("version", &self.settings().version)], 1.0);
+        let family = gauges.family("build_info", "The version that runs");
+        family.get_or_create(&labels([("version", self.settings().version.as_str())])).set(1.0);
         self.queue(&mut gauges).await?;
         self.tenants_and_workers(&mut gauges).await?;
         self.management(&mut gauges).await?;
@@ -149,15 +174,15 @@ impl Control {
         let queued = || runs.iter().filter(|runs| runs.state == RunState::Queued);
         let depth: i64 = queued().map(|runs| runs.count).sum();
         let oldest = queued().map(|runs| runs.oldest).fold(0.0, f64::max);
-        gauges.one("queue_depth", "Runs that wait for a worker", [], depth as f64);
-        gauges.one("queue_oldest_seconds", "Since the oldest of them was queued", [], oldest);
+        gauges.one("queue_depth", "Runs that wait for a worker", depth as f64);
+        gauges.one("queue_oldest_seconds", "Since the oldest of them was queued", oldest);
         let family = gauges.family("runs", "Runs that have not ended");
         for runs in &runs {
             let of = labels([("kind", runs.kind.as_str()), ("state", runs.state.as_str())]);
             family.get_or_create(&of).set(runs.count as f64);
         }
         let schedules = database::metric::schedules(&self.database().await?).await?;
-        gauges.one("schedule_late_seconds", "By how much the latest schedule is late", [], schedules.late);
+        gauges.one("schedule_late_seconds", "By how much the latest schedule is late", schedules.late);
         let family = gauges.family("schedules", "Schedules");
         family.get_or_create(&labels([("state", "enabled")])).set(schedules.enabled as f64);
         family.get_or_create(&labels([("state", "paused")])).set(schedules.paused as f64);
@@ -171,13 +196,8 @@ impl Control {
             family.get_or_create(&labels([("state", state.as_str())])).set(count as f64);
         }
         let backups = database::metric::backups(&database).await?;
-        gauges.one(
-            "backup_oldest_seconds",
-            "Since the backup that is the oldest newest one",
-            [],
-            backups.oldest,
-        );
-        gauges.one("tenants_without_backup", "Active tenants without a backup", [], backups.without as f64);
+        gauges.one("backup_oldest_seconds", "Since the backup that is the oldest newest one", backups.oldest);
+        gauges.one("tenants_without_backup", "Active tenants without a backup", backups.without as f64);
         let most = self.settings().metrics_tenants;
         if most > 0 {
             let family = gauges.family("backup_age_seconds", "Since a tenant's newest backup");
@@ -212,11 +232,11 @@ impl Control {
 
     async fn management(&self, gauges: &mut Gauges) -> Result<()> {
         let server = database::alert::server(&self.database().await?).await?;
-        gauges.one("management_connections", "The management database's", [], server.connections as f64);
+        gauges.one("management_connections", "The management database's", server.connections as f64);
         let most = server.most_connections as f64;
-        gauges.one("management_connections_max", "How many there can be", [], most);
+        gauges.one("management_connections_max", "How many there can be", most);
         let oldest = server.oldest_transaction.as_secs_f64();
-        gauges.one("management_oldest_transaction_seconds", "Since the oldest open one began", [], oldest);
+        gauges.one("management_oldest_transaction_seconds", "Since the oldest open one began", oldest);
         for (name, help, which) in [
             ("pool_connections", "This control's connections to the management database", 0),
             ("pool_connections_used", "Those that are used", 1),
@@ -269,8 +289,10 @@ impl Gauges {
         family
     }
 
-    fn one<const N: usize>(&mut self, name: &str, help: &str, of: [(&'static str, &str); N], value: f64) {
-        self.family(name, help).get_or_create(&labels(of)).set(value);
+    fn one(&mut self, name: &str, help: &str, value: f64) {
+        let gauge = Value::default();
+        gauge.set(value);
+        self.registry.register(name, help, gauge);
     }
 
     fn text(&self) -> String {

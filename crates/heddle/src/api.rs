@@ -7,6 +7,7 @@ use protocol::api::{
     NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, Restore, Run, RunEvent, Secret, SecretsOf,
     Snapshot, Status, Tenant,
 };
+use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, ClientError>;
+
+/// Which of what was written down is asked for.
+#[derive(Debug, Default)]
+pub struct AuditFilter {
+    pub project: Option<String>,
+    pub act: Option<String>,
+    pub subject: Option<String>,
+    pub since: Option<jiff::Timestamp>,
+    pub limit: u32,
+}
 
 /// Control's public API.
 #[derive(Debug, Clone)]
@@ -214,6 +225,30 @@ impl Api {
             ],
         );
         self.piece(&path).await
+    }
+
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
+        let path = query(
+            path(&["audit"]),
+            &[
+                ("project", filter.project.clone()),
+                ("act", filter.act.clone()),
+                ("subject", filter.subject.clone()),
+                ("since", filter.since.map(|since| since.to_string())),
+                ("limit", Some(filter.limit.to_string())),
+            ],
+        );
+        self.piece(&path).await
+    }
+
+    pub async fn audit_chains(&self) -> Result<AuditChains> {
+        self.get(&["audit", "chains"]).await
+    }
+
+    /// A chain's blocks after the one with the number `after`.
+    pub async fn audit_blocks(&self, project: &str, after: i64) -> Result<AuditBlocks> {
+        let pairs = [("project", Some(project.to_owned())), ("after", Some(after.to_string()))];
+        self.client.get(&query(path(&["audit", "blocks"]), &pairs)).await
     }
 
     pub async fn run(&self, id: Uuid) -> Result<Run> {

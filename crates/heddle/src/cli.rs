@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approval, archive, build, control, doctor, env, login, logs, policy, project, restore, router, run,
-    secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    approval, archive, audit, build, control, doctor, env, login, logs, policy, project, restore, router, run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -64,6 +63,8 @@ pub enum Command {
     #[command(subcommand)]
     Archive(archive::Command),
     #[command(subcommand)]
+    Audit(audit::Command),
+    #[command(subcommand)]
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
@@ -106,6 +107,7 @@ impl Command {
             Self::Snapshot(command) => command.run(context).await,
             Self::Restore(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
+            Self::Audit(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
             Self::Approval(command) => command.run(context).await,
@@ -171,6 +173,9 @@ mod tests {
             "heddle archive verify --tenant acme --json",
             "heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy",
             "heddle archive restore acme --at -90s --to /srv/acme --plan",
+            "heddle audit list --project - --since -90s",
+            "heddle audit verify --file demo.jsonl --head heads.jsonl --key ab --key cd",
+            "heddle audit export --heads",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",

@@ -13,6 +13,7 @@ mod output;
 mod ports;
 #[cfg(test)]
 mod reference;
+mod repository;
 mod role;
 mod secrets;
 mod settings;

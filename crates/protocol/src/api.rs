@@ -628,28 +628,33 @@ pub struct WorkerStatus {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSchedule {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// Names it in the project, and begins the names of its snapshots:
-    /// `^[a-z0-9][a-z0-9-]{0,39}$`
+    /// Names it in the project, and begins the names of its snapshots.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,39}$", example = "nightly")]
     pub name: String,
     /// `snapshot` or `backup`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(snapshot|backup)$", example = "snapshot")]
     pub action: Action,
     /// Only this environment's tenants; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// Only this tenant.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub tenant: Option<String>,
-    /// Minute, hour, day of the month, month and weekday, such as `30 2 * * 1-5`.
+    /// Minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: String,
-    /// Whose clocks it goes by, such as `Europe/Paris`; default: `UTC`.
+    /// Whose clocks it goes by; default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
     /// What becomes of times at which no control was there: `none`, `once`
     /// (the default: the latest is run) or `all`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// Default: true.
     #[serde(default)]
@@ -657,23 +662,23 @@ pub struct NewSchedule {
 }
 
 /// What is left out stays as it is.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
-    /// The version that was read; refused if it has changed since.
-    pub version: i64,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup)$")]
     pub action: Option<Action>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// False pauses it. Times that pass while it is paused are not caught up.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
@@ -727,18 +732,23 @@ pub struct ScheduleRan {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMaintenanceWindow {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "sunday")]
     pub name: String,
     /// Only this environment's; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// When it opens: minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "0 2 * * SUN")]
     pub cron: String,
     /// Default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    /// For how long it is open: 1 to 1,440.
+    /// For how long it is open.
+    #[schema(minimum = 1, maximum = 1440)]
     pub minutes: i32,
 }
 

@@ -2,6 +2,7 @@
 
 mod alert;
 mod approval;
+mod audit;
 mod build;
 mod document;
 mod environment;
@@ -69,6 +70,9 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/secrets/{name}", put(secret::set).delete(secret::remove))
         .route("/alerts", get(alert::list))
         .route("/alerts/{alert}/acknowledge", post(alert::acknowledge))
+        .route("/audit", get(audit::list))
+        .route("/audit/blocks", get(audit::blocks))
+        .route("/audit/chains", get(audit::chains))
         .route("/maintenance-windows", get(maintenance_window::list).post(maintenance_window::create))
         .route(
             "/maintenance-windows/{project}/{window}",
@@ -84,6 +88,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/status", get(status::get))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
+        .layer(middleware::from_fn(crate::refusal::record))
         .layer(middleware::from_fn_with_state(state.clone(), authenticate))
         // Who has no key yet.
         .route("/login", post(login::login))
@@ -110,6 +115,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         secret::list, secret::set, secret::remove,
         login::login, login::logout,
         alert::list, alert::acknowledge,
+        audit::list, audit::blocks, audit::chains,
         maintenance_window::list, maintenance_window::create, maintenance_window::get, maintenance_window::remove,
         schedule::list, schedule::create, schedule::get, schedule::change, schedule::remove, schedule::next,
         schedule::run,

@@ -12,6 +12,7 @@ mod failure;
 mod internal;
 mod live;
 mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use crate::failure::Failure;
 
 pub use api::openapi_json;
+pub use metric::Metrics;
 
 /// Requests with more than this are refused before they are read.
 const LARGEST_BODY: usize = 1 << 20;
@@ -48,7 +50,8 @@ pub struct WebState {
     pub secure_cookies: bool,
     /// Shows `/metrics` to everybody on this machine, tenants' Odoos included.
     pub metrics_on_loopback: bool,
-    metrics: metric::Metrics,
+    /// What was counted of requests.
+    pub metrics: Metrics,
 }
 
 impl WebState {
@@ -58,7 +61,7 @@ impl WebState {
             platform_key: platform_key.into(),
             secure_cookies: false,
             metrics_on_loopback: false,
-            metrics: metric::Metrics::default(),
+            metrics: Metrics::default(),
         }
     }
 }

@@ -44,7 +44,7 @@ struct Answered {
 
 /// What was counted of requests. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     registry: Arc<Registry>,
     requests: Family<Answered, Counter>,
     durations: Family<Routed, Histogram>,

@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod api_key;
 pub mod approval;
+pub mod audit;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -46,6 +47,7 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
     approval every 2,
     schedule every 1,
+    audit every 5,
     worker every 5,
     alert every 15,
     backup every 15,
@@ -54,6 +56,10 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     session every 600,
     api_key every 10,
 };
+
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    RECONCILERS.iter().map(|reconciler| reconciler.name)
+}
 
 /// Runs every reconciler at its own pace until cancelled.
 pub async fn run(control: Control, cancel: CancellationToken) {

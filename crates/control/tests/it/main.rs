@@ -2,6 +2,8 @@
 
 mod access;
 mod approvals;
+mod alerts;
+mod audit;
 mod history;
 mod inputs;
 mod people;

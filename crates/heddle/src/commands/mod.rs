@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod archive;
+pub mod audit;
 pub mod build;
 pub mod control;
 pub mod doctor;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
+use super::list::Cut;
 use crate::extract::{Acting, Asks, Path, Query};
 use crate::failure::Answer;
 
@@ -13,24 +14,26 @@ use crate::failure::Answer;
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     /// Only those `open`, `acknowledged` or `resolved`; default: those that are not resolved.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^(open|acknowledged|resolved)$")]
     pub state: Option<AlertState>,
-    /// At most this many, up to 1,000; default 100.
-    #[serde(default)]
-    #[param(value_type = Option<u32>)]
-    pub limit: u32,
 }
 
 /// Alerts, newest first.
 #[utoipa::path(get, path = "/api/v1/alerts", tag = "alerts", operation_id = "list_alerts",
-    params(Filter), responses((status = 200, body = Page<Alert>), Refused))]
-pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Alert>>> {
-    Ok(Answered(Page::whole(control.alerts(filter.state, filter.limit).await?)))
+    params(Filter, Cut), responses((status = 200, body = Page<Alert>), Refused))]
+pub async fn list(
+    Acting(control): Acting,
+    Query(filter): Query<Filter>,
+    Query(cut): Query<Cut>,
+) -> Answer<Answered<Page<Alert>>> {
+    Ok(Answered(control.alerts(filter.state, &cut.slice()?).await?))
 }
 
 /// Say that somebody looks at it. It resolves by itself when its condition has ended.
 #[utoipa::path(post, path = "/api/v1/alerts/{alert}/acknowledge", tag = "alerts",
-    operation_id = "acknowledge_alert", params(("alert" = Uuid, Path)),
+    operation_id = "acknowledge_alert", params(("alert" = Uuid, Path),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+        description = "Sent twice with it, it is carried out once")),
     responses((status = 200, body = Alert), Refused))]
 pub async fn acknowledge(
     Acting(control): Acting,

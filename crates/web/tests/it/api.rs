@@ -202,7 +202,7 @@ async fn malformed_and_oversized_bodies_are_refused() {
 async fn only_a_good_key_opens_the_api() {
     let site = Site::new().await;
     let revoked = site.control.create_api_key("old").await.unwrap();
-    site.control.revoke_api_key(revoked.api_key.id).await.unwrap();
+    site.control.revoke_api_key(revoked.api_key.id.into()).await.unwrap();
     let changed = format!("{}x", site.key);
     for key in ["", "hk_", "hk_no_key", PLATFORM_KEY, &changed, &revoked.key] {
         let refused = site.send(site.request(Method::GET, "/api/v1/projects", key, None)).await;

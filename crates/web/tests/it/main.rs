@@ -6,6 +6,7 @@ mod console;
 mod contract;
 mod internal;
 mod live;
+mod metrics;
 mod openapi;
 mod site;
 
