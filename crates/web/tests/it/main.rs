@@ -6,6 +6,7 @@ mod contract;
 mod internal;
 mod live;
 mod openapi;
+mod refusals;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
