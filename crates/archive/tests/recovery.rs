@@ -319,7 +319,7 @@ async fn a_damaged_backup_is_noticed() {
 
     let folder = house.service.repository().root().join("tenants").join(house.archive.tenant().to_string());
     let folder = folder.join("lineages").join(lineage.to_string()).join("backups").join(taken.id.to_string());
-    let (data, record) = (folder.join("data.tar.zst"), folder.join("manifest.json"));
+    let (data, record) = (folder.join("000000"), folder.join("manifest"));
     let (good, good_record) = (std::fs::read(&data).unwrap(), std::fs::read(&record).unwrap());
     let mut bad: Vec<Vec<u8>> = [20, good.len() / 3, good.len() - 2]
         .map(|place| {
@@ -330,7 +330,7 @@ async fn a_damaged_backup_is_noticed() {
         .to_vec();
     bad.push(good[..good.len() / 2].to_vec());
     bad.push([&good[..], b"more"].concat());
-    bad.push(zstd_of(b"not a tar"));
+    bad.push(good_record.clone());
     for bad in bad {
         std::fs::write(&data, &bad).unwrap();
         let error = extract().await.unwrap_err();
@@ -351,6 +351,36 @@ async fn a_damaged_backup_is_noticed() {
     assert!(read.history.backups.is_empty() && read.findings.len() == 1, "a manifest without its data");
 }
 
-fn zstd_of(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 3).unwrap()
+/// A page whose bytes rotted on the disk is named, and copied as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_rotted_is_named() {
+    let house = House::new();
+    let (cell, lineage) = house.first_cell("cell").await;
+    let client = cell.connect().await;
+    client
+        .batch_execute(
+            "CREATE TABLE rotten AS SELECT n, md5(n::text) FROM generate_series(1, 5000) n; CHECKPOINT",
+        )
+        .await
+        .unwrap();
+    let sound = backup(&house, &cell, lineage).await;
+    let manifest = house.archive.manifest(lineage, sound.id).await.unwrap();
+    assert!(manifest.checksums && manifest.damaged_pages.is_empty(), "{:?}", manifest.damaged_pages);
+    assert!(manifest.packs.len() > 2, "{:?}", manifest.packs);
+
+    let row = client.query_one("SELECT pg_relation_filepath('rotten')", &[]).await.unwrap();
+    let relation: String = row.get(0);
+    let path = cell.data.join(&relation);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[3 * 8192 + 700] ^= 0x40;
+    std::fs::write(&path, &bytes).unwrap();
+    let rotten = backup(&house, &cell, lineage).await;
+    let manifest = house.archive.manifest(lineage, rotten.id).await.unwrap();
+    let [page] = &manifest.damaged_pages[..] else { panic!("{:?}", manifest.damaged_pages) };
+    assert_eq!((&page.path, page.at), (&relation, 3 * 8192));
+    let repository = house.read(house.service.repository().root());
+    let found = repository.verify(None, &|_, _| {}).unwrap();
+    let [flaw] = &found.flaws[..] else { panic!("{found:#?}") };
+    assert_eq!(flaw.kind, archive::FlawKind::DamagedPage);
+    assert!(flaw.what.contains(&relation), "{}", flaw.what);
 }

@@ -1,8 +1,10 @@
 use model::access::Permission;
+use model::policy::Act;
 use model::project::{BuildState, Stage};
 use model::{BuildId, EnvironmentId, EnvironmentPath, ProjectId, Slug};
 use protocol::api::{ChangeEnvironment, Environment, NewEnvironment, Page};
 
+use crate::approval::{Doing, use_up};
 use crate::once::Once;
 use crate::permit::missed;
 use crate::{Asked, Control, Kind, Refusal, Result, Slice};
@@ -57,6 +59,50 @@ impl Control {
         }
         let detail = format!("there is an environment {}/{name} already", project.name);
         Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into())
+    }
+
+    /// Ends it and archives its tenants. For production, `confirmed_name` must
+    /// be its name. Refused while one of its tenants is being made or restored.
+    pub async fn destroy_environment(
+        &self,
+        environment: &str,
+        confirmed_name: Option<&str>,
+    ) -> Result<Environment> {
+        let mut connection = self.database().await?;
+        let found = find(&connection, environment).await?;
+        let place = format!("{}/{}", found.project, found.name);
+        if found.stage == Stage::Production && confirmed_name != Some(&found.name) {
+            return Err(Refusal::invalid(format!("{place} is production, and its name was not given"))
+                .hint("its tenants go out of service for good; give its name to confirm")
+                .into());
+        }
+        let summary = format!("destroy the environment {place}");
+        self.permit_in(&connection, found.id, &place, Permission::Develop, &summary).await?;
+        let approval = self
+            .granted(
+                &connection,
+                &Doing {
+                    act: Act::DestroyEnvironment,
+                    project: found.project_id,
+                    environment: Some(found.id),
+                    subject: found.id.to_string(),
+                    summary: &summary,
+                },
+            )
+            .await?;
+        let transaction = database::begin(&mut connection).await?;
+        use_up(&transaction, approval).await?;
+        // From here on no tenant is made in it.
+        database::environment::archive(&transaction, found.id).await?;
+        let all = database::tenant::list(&transaction, Some(found.id), None, i64::MAX).await?;
+        for tenant in all {
+            let reason = "its environment was destroyed";
+            crate::tenant::archive(&transaction, &tenant, reason).await?;
+        }
+        database::commit(transaction).await?;
+        self.routed();
+        self.told();
+        find(&connection, &found.id.to_string()).await.map(shown)
     }
 
     /// Gives it another build, if it is still at `version` (None: whatever it
@@ -157,5 +203,6 @@ fn shown(environment: database::environment::Environment) -> Environment {
         build: environment.build_id.0,
         version: environment.version,
         created_at: environment.created_at,
+        archived_at: environment.archived_at,
     }
 }

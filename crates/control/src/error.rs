@@ -1,4 +1,8 @@
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,6 +16,8 @@ model::written_enum! {
         /// Known, but not allowed to.
         Forbidden = "forbidden",
         NotFound = "not-found",
+        /// Somebody else must approve it first; they were asked.
+        NeedsApproval = "needs-approval",
         /// A name that somebody else has.
         Taken = "taken",
         /// Its present state does not allow it.
@@ -37,7 +43,7 @@ impl Kind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::NeedsApproval | Self::Taken | Self::WrongState | Self::Stale => 409,
             Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
@@ -116,6 +122,17 @@ impl From<model::InvalidName> for Error {
 
 impl From<database::Error> for Error {
     fn from(error: database::Error) -> Self {
+        if let Some((code, raised)) = error.raised() {
+            let kind = match code {
+                "HD001" => Kind::NotFound,
+                "HD002" => Kind::WrongState,
+                "HD003" => Kind::Forbidden,
+                _ => return Self::Database(error),
+            };
+            let mut refusal = Refusal::new(kind, raised.said.unwrap_or_default());
+            refusal.hint = raised.hint.map(str::to_owned);
+            return refusal.into();
+        }
         let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
         let detail = forbidden.said.unwrap_or("you may not do this here");
         let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
@@ -137,6 +154,19 @@ pub enum Error {
     Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
+    #[error("{what} the heads of the audit's chains at {path:?}")]
+    AuditHeads {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody has made a chain shorter, or another: signing it would make it good.
+    #[error(
+        "the audit's chain {chain} is not what was signed up to block {block}: nothing is sealed; if the management \
+         database was restored from a backup, move {path:?} aside, else see `heddle audit verify`"
+    )]
+    AuditTurnedBack { chain: Uuid, block: i64, path: PathBuf },
     #[error("read what is stored of {what}")]
     Stored {
         what: &'static str,

@@ -1,12 +1,14 @@
 use database::run::About;
 use jiff::Timestamp;
 use model::access::Permission;
+use model::policy::Act;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
 use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Tenant};
 use serde_json::json;
 
+use crate::approval::{Doing, use_up};
 use crate::matter::expect;
 use crate::once::{Once, Queued};
 use crate::permit::missed;
@@ -209,23 +211,25 @@ impl Control {
                 .into());
         }
         self.permit_change(&connection, &tenant, "archive").await?;
+        if tenant.state == TenantState::Archived {
+            return Ok(self.shown(tenant));
+        }
+        let summary = format!("archive the tenant {}", tenant.name);
+        let approval = self
+            .granted(
+                &connection,
+                &Doing {
+                    act: Act::ArchiveTenant,
+                    project: tenant.project_id,
+                    environment: Some(tenant.environment_id),
+                    subject: tenant.id.to_string(),
+                    summary: &summary,
+                },
+            )
+            .await?;
         let transaction = database::begin(&mut connection).await?;
-        match database::tenant::lock(&transaction, tenant.id).await? {
-            None => return Err(missing(&tenant.name)),
-            Some(TenantState::Archived) => return Ok(self.shown(tenant)),
-            Some(_) => {}
-        }
-        for run in database::run::queued_of(&transaction, tenant.id).await? {
-            crate::run::cancel_queued(&transaction, run, "its tenant was archived").await?;
-        }
-        let changing = [RunKind::Provision, RunKind::Restore];
-        if let Some(kind) = database::run::live_of(&transaction, tenant.id, &changing).await? {
-            return Err(crate::run::busy(&tenant.name, kind));
-        }
-        let from = database::sources(TenantState::Archived);
-        let moved =
-            database::tenant::set_state(&transaction, tenant.id, &from, TenantState::Archived, None).await?;
-        expect(moved, "tenant")?;
+        use_up(&transaction, approval).await?;
+        archive(&transaction, &tenant, "its tenant was archived").await?;
         database::commit(transaction).await?;
         self.routed();
         self.told();
@@ -268,6 +272,30 @@ impl Control {
             created_at: tenant.created_at,
         }
     }
+}
+
+/// Takes a tenant out of service, and cancels what is queued of it; refused
+/// while it is being made or restored.
+pub(crate) async fn archive(
+    on: &impl database::On,
+    tenant: &database::tenant::Tenant,
+    reason: &str,
+) -> Result<()> {
+    match database::tenant::lock(on, tenant.id).await? {
+        None => return Err(missing(&tenant.name)),
+        Some(TenantState::Archived) => return Ok(()),
+        Some(_) => {}
+    }
+    for run in database::run::queued_of(on, tenant.id).await? {
+        crate::run::cancel_queued(on, run, reason).await?;
+    }
+    let changing = [RunKind::Provision, RunKind::Restore];
+    if let Some(kind) = database::run::live_of(on, tenant.id, &changing).await? {
+        return Err(crate::run::busy(&tenant.name, kind));
+    }
+    let from = database::sources(TenantState::Archived);
+    let moved = database::tenant::set_state(on, tenant.id, &from, TenantState::Archived, None).await?;
+    expect(moved, "tenant")
 }
 
 /// The first second a tenant can be given back as: when its first backup was

@@ -9,6 +9,7 @@ use crate::{On, Result};
 const INSERT: Query = query!("environment/insert");
 const LIST: Query = query!("environment/list");
 const FIND: Query = query!("environment/find");
+const ARCHIVE: Query = query!("environment/archive");
 const LOCK: Query = query!("environment/lock");
 const TENANTS: Query = query!("environment/tenants");
 const CHANGE: Query = query!("environment/change");
@@ -24,6 +25,7 @@ pub struct Environment {
     /// Grows with each change, for those who read and write in two steps.
     pub version: i64,
     pub created_at: Timestamp,
+    pub archived_at: Option<Timestamp>,
 }
 
 impl Read for Environment {
@@ -37,6 +39,7 @@ impl Read for Environment {
             build_id: columns.id("build_id")?,
             version: columns.get("version")?,
             created_at: columns.get("created_at")?,
+            archived_at: columns.get("archived_at")?,
         })
     }
 }
@@ -89,4 +92,10 @@ pub async fn tenants(on: &impl On, environment: EnvironmentId) -> Result<i64> {
 /// What its tenants are made from now on.
 pub async fn set_build(on: &impl On, environment: EnvironmentId, build: BuildId) -> Result<bool> {
     Ok(CHANGE.run(on, &[&environment.0, &build.0]).await? == 1)
+}
+
+/// Ends it; its tenants are archived after this, in the same transaction. From
+/// here on none is made in it. Whether it had not ended before.
+pub async fn archive(on: &impl On, environment: EnvironmentId) -> Result<bool> {
+    Ok(ARCHIVE.run(on, &[&environment.0]).await? > 0)
 }

@@ -75,6 +75,16 @@ impl Error {
         Some(Forbidden { said: (!policy).then(|| fault.message()), hint: fault.hint() })
     }
 
+    /// What one of the schema's functions has refused, with a code of its own:
+    /// `HD001` there is no such thing, `HD002` its state does not allow it,
+    /// `HD003` not allowed.
+    pub fn raised(&self) -> Option<(&str, Forbidden<'_>)> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        let code = fault.code().code();
+        code.starts_with("HD").then(|| (code, Forbidden { said: Some(fault.message()), hint: fault.hint() }))
+    }
+
     /// The constraint that a write ran against, if that was the reason.
     pub fn constraint(&self) -> Option<&str> {
         self.violated(None)

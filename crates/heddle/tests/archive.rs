@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use archive::{ArchiveService, BackupRequest, FileId, Filestore, Repository, WalAccess};
+use archive::{ArchiveService, BackupRequest, FileId, Filestore, KeyFile, Repository, WalAccess};
 use jiff::Timestamp;
 use model::archive::{Activation, Lineage, SnapshotPoint};
 use model::lsn::{SegmentSize, Timeline};
@@ -82,7 +82,9 @@ async fn fill(folder: &Path) -> (PathBuf, TenantId) {
     cluster.write_config().unwrap();
     let control = fs::read(cluster.data_dir.join("global/pg_control")).unwrap();
     let root = folder.join("repository");
-    let service = ArchiveService::new(Repository::open_or_create(&root).unwrap());
+    let keys = KeyFile::at(folder.join("key"));
+    keys.make().unwrap();
+    let service = ArchiveService::new(Repository::open_or_create(&root, keys).unwrap());
     let (tenant, id) = (TenantId::new(), LineageId::new());
     let archive = service.repository().tenant(tenant);
     let lineage = Lineage {
@@ -143,27 +145,33 @@ async fn a_repository_is_checked_and_a_tenant_given_back() {
     let (root, tenant) = fill(folder).await;
     let (root_text, tenant) = (root.to_str().unwrap(), tenant.to_string());
 
-    let (out, _) = ended(&heddle(&["archive", "verify", "--repository", root_text]), 0);
+    let key = folder.join("key");
+    let place = ["--repository", root_text, "--key-file", key.to_str().unwrap()];
+    let archive = |what: &str, more: &[&str], code| {
+        ended(&heddle(&[&["archive", what], &place[..], more].concat()), code)
+    };
+
+    let (out, _) = archive("verify", &[], 0);
     assert!(out.contains("tenants 1, lineages 1,") && out.ends_with("Everything is sound.\n"), "{out}");
     fs::write(root.join("notes"), "x").unwrap();
-    let command = ["archive", "verify", "--repository", root_text, "--json"];
-    let (out, err) = ended(&heddle(&command), 9);
+    let (out, err) = archive("verify", &["--json"], 9);
     let found: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(found["findings"][0]["kind"], "unknown");
     assert_eq!((&found["findings"][0]["path"], &found["backups"]), (&"notes".into(), &1.into()));
     assert!(err.contains("the repository has 1 finding"), "{err}");
-    let (out, _) = ended(&heddle(&[&command[..4], &["--tenant", "acme"]].concat()), 0);
+    let (out, _) = archive("verify", &["--tenant", "acme"], 0);
     assert!(out.contains("attachments 1."), "{out}");
-    let (_, err) = ended(&heddle(&[&command[..4], &["--tenant", "nobody"]].concat()), 3);
+    let (_, err) = archive("verify", &["--tenant", "nobody"], 3);
     assert!(err.contains(&format!("hint: it holds {tenant} (acme)")), "{err}");
     let (_, err) = ended(&heddle(&["archive", "verify", "--repository", folder.to_str().unwrap()]), 3);
     assert!(err.starts_with("error: there is no repository at"), "{err}");
+    let absent = ["--key-file", "/nonexistent/key"];
+    let (_, err) = ended(&heddle(&[&["archive", "verify"], &place[..2], &absent].concat()), 3);
+    assert!(err.contains("there is no master key at /nonexistent/key"), "{err}");
 
     let to = folder.join("given");
-    let restore = |more: &[&str], code| {
-        let all = ["archive", "restore", "--repository", root_text, "--to", to.to_str().unwrap()];
-        ended(&heddle(&[&all[..], more].concat()), code)
-    };
+    let restore =
+        |more: &[&str], code| archive("restore", &[&["--to", to.to_str().unwrap()], more].concat(), code);
     let (out, _) = restore(&["acme", "--snapshot", "before-mistake", "--plan"], 0);
     assert!(out.contains("at the snapshot's point") && !to.exists(), "{out}");
     let (_, err) = restore(&["acme", "--snapshot", "none"], 3);
@@ -190,6 +198,24 @@ async fn a_repository_is_checked_and_a_tenant_given_back() {
         restore(&["acme", "--latest"], 3);
         fs::remove_dir_all(&to).unwrap();
     }
+
+    // A new master, then none at all for this tenant.
+    let before = fs::read(&key).unwrap();
+    let (out, _) = archive("rotate", &[], 0);
+    assert!(out.starts_with("1 tenants' keys are sealed by the new master key"), "{out}");
+    assert!(fs::read(&key).unwrap() != before);
+    let (out, _) = archive("verify", &["--tenant", "acme"], 0);
+    assert!(out.ends_with("Everything is sound.\n"), "{out}");
+    for more in [&["acme"][..], &["acme", "--confirm", "globex"]] {
+        let (_, err) = archive("shred", more, 5);
+        assert!(err.contains("hint: nothing was done"), "{err}");
+    }
+    archive("shred", &["acme", "--confirm", &tenant], 0);
+    let (out, _) = archive("verify", &["--tenant", &tenant], 0);
+    assert!(out.contains("Tenants whose keys were destroyed: 1."), "{out}");
+    let (_, err) = restore(&[&tenant, "--latest"], 1);
+    assert!(err.contains("the tenant's key was destroyed"), "{err}");
+    assert!(!to.exists());
 }
 
 /// What a query says once the restored cluster was started as it stands.

@@ -3,8 +3,10 @@
 //! `docs/reference/openapi.json`.
 
 use jiff::Timestamp;
+use model::access::Role;
 use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
+use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
@@ -41,6 +43,13 @@ pub struct Page<T> {
     /// Ask for the next piece with it as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A list that is never cut.
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -121,6 +130,10 @@ pub struct Environment {
     pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Since when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub archived_at: Option<Timestamp>,
 }
 
 /// Changes what an environment's tenants are made from.
@@ -388,6 +401,159 @@ pub struct LogLines {
     pub lines: Vec<String>,
 }
 
+/// What a policy asks for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTerms {
+    /// How many different people must approve, none of them who asked; 0:
+    /// nobody, whatever a wider policy says.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    /// In which roles they are; default: owner and admin.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    /// Seconds after which what nobody decided on ends; default: a day.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPolicy {
+    pub project: String,
+    #[schema(value_type = String)]
+    pub act: Act,
+    /// Only in this environment of the project: its name.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Only in environments of this stage.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub stage: Option<Stage>,
+    /// As in PolicyTerms, here and below.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    pub id: Uuid,
+    pub project: String,
+    #[schema(value_type = String)]
+    pub act: Act,
+    pub environment: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub stage: Option<Stage>,
+    pub approvals: i32,
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// Seconds.
+    pub expires_after: i32,
+    pub version: i64,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Something that waits, or waited, for the approval of others.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    pub id: Uuid,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`
+    pub environment: Option<String>,
+    #[schema(value_type = String)]
+    pub act: Act,
+    /// What it is about: `restore acme`.
+    pub summary: String,
+    /// The run that waits for it. An act without a run is asked for again once
+    /// it is granted.
+    pub run: Option<Uuid>,
+    #[schema(value_type = String)]
+    pub state: ApprovalState,
+    /// How many people must approve.
+    pub needed: i32,
+    /// In which roles of the project.
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// A login, or an API key's name.
+    pub requested_by: String,
+    /// While it is pending: who may still decide. Operators may as well.
+    pub waits_for: Vec<String>,
+    pub decisions: Vec<ApprovalDecision>,
+    #[schema(value_type = String, format = DateTime)]
+    pub asked_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// What one person has said.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalDecision {
+    pub by: String,
+    #[schema(value_type = String)]
+    pub decision: Decision,
+    pub note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// Why; kept, and shown to who asked.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Ends an environment and archives its tenants.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DestroyEnvironment {
+    /// The environment's name once more, if it is production.
+    #[serde(default)]
+    pub confirm: Option<String>,
+}
+
+/// Who asks for a key of their own.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    #[schema(max_length = 100)]
+    pub login: String,
+    #[schema(format = Password, write_only)]
+    pub password: String,
+    /// What the key is called: the machine it is for.
+    #[schema(max_length = 100)]
+    pub name: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("login", &self.login).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A key just made, which is shown only this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoggedIn {
+    pub login: String,
+    /// `hk_…`
+    pub key: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
 /// Whose secrets are meant: exactly one of the three.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -462,28 +628,33 @@ pub struct WorkerStatus {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSchedule {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// Names it in the project, and begins the names of its snapshots:
-    /// `^[a-z0-9][a-z0-9-]{0,39}$`
+    /// Names it in the project, and begins the names of its snapshots.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,39}$", example = "nightly")]
     pub name: String,
     /// `snapshot` or `backup`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(snapshot|backup)$", example = "snapshot")]
     pub action: Action,
     /// Only this environment's tenants; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// Only this tenant.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub tenant: Option<String>,
-    /// Minute, hour, day of the month, month and weekday, such as `30 2 * * 1-5`.
+    /// Minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: String,
-    /// Whose clocks it goes by, such as `Europe/Paris`; default: `UTC`.
+    /// Whose clocks it goes by; default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
     /// What becomes of times at which no control was there: `none`, `once`
     /// (the default: the latest is run) or `all`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// Default: true.
     #[serde(default)]
@@ -491,23 +662,23 @@ pub struct NewSchedule {
 }
 
 /// What is left out stays as it is.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
-    /// The version that was read; refused if it has changed since.
-    pub version: i64,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup)$")]
     pub action: Option<Action>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// False pauses it. Times that pass while it is paused are not caught up.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
@@ -561,18 +732,23 @@ pub struct ScheduleRan {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMaintenanceWindow {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "sunday")]
     pub name: String,
     /// Only this environment's; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// When it opens: minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "0 2 * * SUN")]
     pub cron: String,
     /// Default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    /// For how long it is open: 1 to 1,440.
+    /// For how long it is open.
+    #[schema(minimum = 1, maximum = 1440)]
     pub minutes: i32,
 }
 

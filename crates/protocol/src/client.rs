@@ -144,6 +144,11 @@ impl Client {
         answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
     }
 
+    /// A request whose answer says no more than that it was carried out.
+    pub async fn tell(&self, path: &str) -> Result<(), ClientError> {
+        self.sent(Method::POST, path, None::<&()>, None).await.map(drop)
+    }
+
     /// `version`: the one that must be there now.
     pub async fn delete(&self, path: &str, version: Option<i64>) -> Result<(), ClientError> {
         let version = version.map(|version| ("If-Match", format!("\"{version}\"")));

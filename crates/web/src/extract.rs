@@ -169,9 +169,20 @@ pub(crate) fn from_platform(parts: &Parts, state: &WebState) -> bool {
     bearer(parts).is_some_and(|key| state.platform_key.as_bytes().ct_eq(key.as_bytes()).into())
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+/// Where the request comes from, as far as it can be told.
+pub(crate) struct Address(pub String);
+
+impl FromRequestParts<WebState> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        Ok(Self(address(parts).unwrap_or_else(|| "unknown".into())))
+    }
 }
 
 #[cfg(test)]

@@ -101,6 +101,7 @@ impl Failure {
             "unauthenticated" => "Not signed in",
             "forbidden" => "Not allowed",
             "not-found" => "Not found",
+            "needs-approval" => "Waits for an approval",
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
             "changed" => "Changed meanwhile",

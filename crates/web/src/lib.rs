@@ -11,6 +11,8 @@ mod extract;
 mod failure;
 mod internal;
 mod live;
+mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;
@@ -29,6 +31,7 @@ use tokio::sync::watch;
 use crate::failure::Failure;
 
 pub use api::openapi_json;
+pub use metric::Metrics;
 
 /// Requests with more than this are refused before they are read.
 const LARGEST_BODY: usize = 1 << 20;
@@ -45,11 +48,21 @@ pub struct WebState {
     pub platform_key: Arc<str>,
     /// Marks the console's cookies `Secure`: set where visitors reach it only over TLS.
     pub secure_cookies: bool,
+    /// Shows `/metrics` to everybody on this machine, tenants' Odoos included.
+    pub metrics_on_loopback: bool,
+    /// What was counted of requests.
+    pub metrics: Metrics,
 }
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
-        Self { control, platform_key: platform_key.into(), secure_cookies: false }
+        Self {
+            control,
+            platform_key: platform_key.into(),
+            secure_cookies: false,
+            metrics_on_loopback: false,
+            metrics: Metrics::default(),
+        }
     }
 }
 
@@ -59,11 +72,13 @@ pub fn router(state: WebState) -> Router {
         .nest("/internal", internal::router(&state))
         .route("/api/openapi.json", get(api::document))
         .route("/healthz", get(healthy))
+        .route("/metrics", get(metric::show))
         .merge(console::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(request::finish))
+        .layer(middleware::from_fn_with_state(state.clone(), metric::count))
         .with_state(state)
 }
 

@@ -1,6 +1,5 @@
 //! Taking a base backup of a running cell.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,9 +14,10 @@ use tokio_postgres::Client;
 use super::copy::{self, Copied, CopyError};
 use super::manifest::Manifest;
 use crate::WaitError;
-use crate::disk::{self, FileError, Linked, Temporary, failed};
-use crate::record::{self, PutError, RecordError};
+use crate::disk::FileError;
+use crate::record::{PutError, RecordError};
 use crate::repository::{FORMAT, TenantArchive};
+use crate::store::Store;
 use crate::tree::{Folder, TreeError};
 
 /// What is to be backed up.
@@ -49,10 +49,10 @@ pub enum BackupError {
     WrongTimeline { expected: u32, label: String },
     #[error("the cell has tablespaces, which are not backed up")]
     Tablespaces,
+    #[error("ask the cell whether its pages have checksums")]
+    Checksums(#[source] tokio_postgres::Error),
     #[error("wait for the backup's WAL")]
     Wal(#[from] WaitError),
-    #[error("{} exists already", .0.display())]
-    Taken(PathBuf),
     #[error("record the backup")]
     Put(#[from] PutError),
     #[error(transparent)]
@@ -78,14 +78,19 @@ impl TenantArchive {
             .ok_or(BackupError::UnknownLineage(id))?;
         let backup = BackupId::new();
 
+        let setting = client.query_one("SELECT current_setting('data_checksums') = 'on'", &[]).await;
+        let checksums: bool = setting.map_err(BackupError::Checksums)?.get(0);
         let online =
             OnlineBackup::start(client, &format!("heddle {backup}")).await.map_err(BackupError::Start)?;
-        let system_identifier = lineage.system_identifier;
+        let (system_identifier, start) = (lineage.system_identifier, online.start_lsn());
         let copied = self
-            .blocking(move |archive| -> Result<Copied, BackupError> {
-                let temporary = Temporary::create(&archive.inner.tmp)?;
+            .blocking(move |archive| -> Result<(Copied, Unfinished), BackupError> {
                 let data = Folder::open(&data_dir).map_err(BackupError::DataDir)?;
-                Ok(copy::copy(&data, system_identifier, temporary, &progress)?)
+                let source = copy::Source { data: &data, system_identifier, start, checksums };
+                let unfinished = Unfinished { archive: Some(archive.clone()), lineage: id, backup };
+                let folder = archive.backup_folder(id, backup);
+                let copied = copy::copy(archive, &folder, &source, &mut move |done, of| progress(done, of))?;
+                Ok((copied, unfinished))
             })
             .await?;
         fault::reach("archive.backup.copied").await;
@@ -94,7 +99,26 @@ impl TenantArchive {
         check(&lineage, &stop)?;
 
         self.wait_for_range(id, stop.start, stop.stop, Instant::now() + wal_timeout).await?;
-        self.blocking(move |archive| archive.finish(backup, &lineage, copied, stop, stopped_at)).await
+        self.blocking(move |archive| {
+            let (copied, unfinished) = copied;
+            let backup = archive.finish(backup, &lineage, copied, stop, stopped_at, checksums)?;
+            unfinished.keep();
+            Ok(backup)
+        })
+        .await
+    }
+
+    /// Removes what there is of a backup without a manifest.
+    fn drop_packs(&self, lineage: LineageId, backup: BackupId) -> Result<(), FileError> {
+        let folder = self.backup_folder(lineage, backup);
+        for name in self.inner.store.names(&folder)? {
+            self.inner.store.remove(&folder.join(name))?;
+        }
+        if let Store::Local(_) = self.inner.store {
+            // Not made, or not empty: somebody else's.
+            let _ = std::fs::remove_dir(&folder);
+        }
+        Ok(())
     }
 
     fn finish(
@@ -104,25 +128,12 @@ impl TenantArchive {
         copied: Copied,
         stop: BackupStop,
         stopped_at: Timestamp,
+        checksums: bool,
     ) -> Result<Backup, BackupError> {
-        let Copied { data, stored, directories, files, size, postgres } = copied;
-        let folder = self.backup_folder(lineage.id, id);
-        self.inner.ensure(&folder)?;
-        let path = folder.join(&stored.name);
-        if data.link(&path)? == Linked::Taken {
-            return Err(BackupError::Taken(path));
-        }
-        disk::sync_folder(&folder)?;
+        let Copied { packs, directories, files, damaged, size, stored, postgres, held } = copied;
         fault::point("archive.backup.data");
-        let backup = Backup {
-            id,
-            lineage: lineage.id,
-            start: stop.start,
-            stop: stop.stop,
-            stopped_at,
-            size,
-            stored: stored.size,
-        };
+        let backup =
+            Backup { id, lineage: lineage.id, start: stop.start, stop: stop.stop, stopped_at, size, stored };
         let manifest = Manifest {
             format: FORMAT,
             backup: backup.clone(),
@@ -130,20 +141,17 @@ impl TenantArchive {
             system_identifier: lineage.system_identifier,
             timeline: lineage.timeline,
             postgres,
+            checksums,
             backup_label: stop.label,
-            data: stored,
+            packs,
             directories,
             files,
+            damaged_pages: damaged,
         };
-        if let Err(error) = record::put(&self.inner.tmp, &folder.join("manifest.json"), &manifest) {
-            // Data without a manifest is no backup.
-            disk::remove_file(&path)?;
-            fs::remove_dir(&folder).map_err(failed("remove folder", &folder))?;
-            return Err(error.into());
-        }
+        self.put_record(&self.backup_folder(lineage.id, id).join("manifest"), &manifest)?;
         fault::point("archive.backup.manifest");
-        // Its lock told others until now that the data is not a leftover.
-        drop(data);
+        // Their locks told others until now that the packs are no leftovers.
+        drop(held);
         Ok(backup)
     }
 
@@ -151,12 +159,42 @@ impl TenantArchive {
     pub(crate) fn backups_of(&self, lineage: LineageId) -> Result<Vec<Backup>, FileError> {
         let mut backups = Vec::new();
         let folder = self.lineage_folder(lineage).join("backups");
-        for name in disk::names(&folder)? {
-            if let Ok(Some(manifest)) = record::read::<Manifest>(&folder.join(name).join("manifest.json")) {
+        for name in self.inner.store.names(&folder)? {
+            if let Ok(Some(manifest)) = self.read_record::<Manifest>(&folder.join(name).join("manifest")) {
                 backups.push(manifest.backup);
             }
         }
         Ok(backups)
+    }
+}
+
+/// A backup without its manifest: dropped, also because whoever waited for it
+/// gave up, its packs are removed.
+struct Unfinished {
+    archive: Option<TenantArchive>,
+    lineage: LineageId,
+    backup: BackupId,
+}
+
+impl Unfinished {
+    fn keep(mut self) {
+        self.archive = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(archive) = self.archive.take() else { return };
+        let (lineage, backup) = (self.lineage, self.backup);
+        let remove = move || {
+            if let Err(error) = archive.drop_packs(lineage, backup) {
+                tracing::warn!(%backup, %error, "an unfinished backup was not removed");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }
 

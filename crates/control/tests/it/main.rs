@@ -1,6 +1,8 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod alerts;
+mod audit;
 mod history;
 mod inputs;
 mod people;

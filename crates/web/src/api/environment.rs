@@ -1,7 +1,7 @@
 use axum::Json as Answered;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::api::{ChangeEnvironment, Environment, NewEnvironment, Page};
+use protocol::api::{ChangeEnvironment, DestroyEnvironment, Environment, NewEnvironment, Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -79,4 +79,19 @@ pub async fn change(
     let name = format!("{project}/{environment}");
     let environment = control.change_environment(&name, version, &body).await?;
     Ok(Versioned(environment.version, environment))
+}
+
+/// End an environment for good and archive its tenants; their histories are
+/// kept until retention drops them.
+#[utoipa::path(post, path = "/api/v1/environments/{project}/{environment}/destroy", tag = "environments",
+    operation_id = "destroy_environment",
+    params(("project" = String, Path), ("environment" = String, Path, description = "Its name")),
+    request_body = DestroyEnvironment, responses((status = 200, body = Environment), Refused))]
+pub async fn destroy(
+    Acting(control): Acting,
+    Path((project, environment)): Path<(String, String)>,
+    Json(body): Json<DestroyEnvironment>,
+) -> Answer<Answered<Environment>> {
+    let environment = format!("{project}/{environment}");
+    Ok(Answered(control.destroy_environment(&environment, body.confirm.as_deref()).await?))
 }

@@ -12,7 +12,7 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", operation_id = "list_secrets",
     params(SecretsOf), responses((status = 200, body = Page<Secret>), Refused))]
 pub async fn list(Acting(control): Acting, Query(of): Query<SecretsOf>) -> Answer<Answered<Page<Secret>>> {
-    Ok(Answered(Page { items: control.secrets(&of).await?, next: None }))
+    Ok(Answered(Page::whole(control.secrets(&of).await?)))
 }
 
 /// Set a secret. Its value is never shown again; tenants' Odoos find it in their

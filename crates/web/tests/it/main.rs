@@ -5,6 +5,7 @@ mod console;
 mod contract;
 mod internal;
 mod live;
+mod metrics;
 mod openapi;
 mod refusals;
 mod site;

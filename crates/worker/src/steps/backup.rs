@@ -52,6 +52,17 @@ pub async fn take(run: &Run, cell: &Cell<'_>, client: Client) -> Result<(), Fail
         backup.size >> 20,
         backup.stored >> 20
     ));
+    let manifest =
+        cell.archive().manifest(backup.lineage, backup.id).await.doing("read the backup's manifest")?;
+    if let Some(page) = manifest.damaged_pages.first() {
+        run.warn(format!(
+            "{} pages of the cell do not match their checksums, such as the one at byte {} of {}: look at the \
+             disk, and restore to a time before it happened",
+            manifest.damaged_pages.len(),
+            page.at,
+            page.path
+        ));
+    }
     run.record(Fact::BackupCompleted { tenant: cell.tenant, backup }).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 )]
 pub struct Set {
     /// Such as `demo/staging`
-    #[arg(value_name = "PROJECT/NAME", value_parser = super::create::address)]
+    #[arg(value_name = "PROJECT/NAME", value_parser = super::address)]
     environment: (String, String),
     /// A ready build of its project
     #[arg(long, value_name = "ID")]

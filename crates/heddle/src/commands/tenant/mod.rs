@@ -45,7 +45,7 @@ impl Command {
 
 /// Waits until the worker has seen the tenant's Odoo in that state; two
 /// minutes at most.
-async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {
+pub async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let tenant = api.tenant(name).await?;
