@@ -275,10 +275,6 @@ impl Api {
         self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
     }
 
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
-    }
-
     /// `confirm`: production's name once more.
     pub async fn destroy_environment(
         &self,
