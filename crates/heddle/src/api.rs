@@ -133,10 +133,6 @@ impl Api {
         self.list(&path).await
     }
 
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
-    }
-
     /// Changes it, if it is still at `version`.
     pub async fn change_environment(
         &self,

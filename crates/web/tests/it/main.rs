@@ -8,6 +8,7 @@ mod internal;
 mod live;
 mod metrics;
 mod openapi;
+mod refusals;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
