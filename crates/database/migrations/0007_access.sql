@@ -189,28 +189,6 @@ BEGIN ATOMIC
                                 OR EXISTS (SELECT ops.my_projects('administer')));
 END;
 
-CREATE FUNCTION ops.as_uuid(written text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN written ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN written::uuid END;
-
--- Whether there is something that the caller was not shown: for the record of
--- what was tried, and for nobody's answer.
-CREATE FUNCTION ops.is_elsewhere(kind text, wanted text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT CASE kind
-        WHEN 'project' THEN EXISTS (SELECT FROM ops.projects x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'environment' THEN EXISTS (
-            SELECT FROM ops.environments x JOIN ops.projects p ON p.id = x.project_id
-            WHERE p.name || '/' || x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'tenant' THEN EXISTS (SELECT FROM ops.tenants x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'build' THEN EXISTS (SELECT FROM ops.builds x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'run' THEN EXISTS (SELECT FROM ops.runs x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'restore' THEN EXISTS (SELECT FROM ops.restores x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'snapshot' THEN EXISTS (SELECT FROM ops.snapshots x WHERE x.id = ops.as_uuid(wanted))
-        ELSE false END;
-END;
-
 -- Ends a user's sessions: their own, or as an operator.
 CREATE FUNCTION ops.end_sessions(whose uuid) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
@@ -301,11 +279,11 @@ CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE OF role ON ops.project_membe
 
 REVOKE ALL ON ops.acting FROM PUBLIC;
 REVOKE ALL ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid), ops.my_runs(),
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid), ops.my_runs(),
     ops.held_tenants(), ops.held_builds(), ops.my_tenants(), ops.my_clusters(), ops.my_builds(),
     ops.lock_tenant(uuid), ops.keep_an_owner() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid)
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid)
     TO heddle_control, heddle_user;
 GRANT EXECUTE ON FUNCTION ops.my_runs(), ops.held_tenants(), ops.held_builds(), ops.my_tenants(),
     ops.my_clusters(), ops.my_builds() TO heddle_control, heddle_worker;
