@@ -5,7 +5,7 @@ use model::policy::ApprovalState;
 use protocol::api::{
     Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain,
     Environment, LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore,
-    NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
+    NewRuns, NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
     RunEvent, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
@@ -131,6 +131,10 @@ impl Api {
     pub async fn environments(&self, project: Option<&str>) -> Result<Vec<Environment>> {
         let path = query(path(&["environments"]), &[("project", project.map(Into::into))]);
         self.list(&path).await
+    }
+
+    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
+        self.get(&["environments", project, name]).await
     }
 
     /// Changes it, if it is still at `version`.
