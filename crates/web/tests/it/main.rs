@@ -4,7 +4,9 @@ mod api;
 mod console;
 mod contract;
 mod internal;
+mod limits;
 mod live;
+mod members;
 mod openapi;
 mod site;
 
