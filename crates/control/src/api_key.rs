@@ -221,7 +221,7 @@ fn check(found: &Presented) -> Result<()> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.chars().count() > 100 || name.contains('\0') {
         return Err(Refusal::invalid("the name of a key must have 1 to 100 characters"));
     }

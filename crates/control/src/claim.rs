@@ -59,6 +59,7 @@ impl Control {
     async fn claimed(&self, run: RunId, fence: i64) -> Result<Claimed> {
         let database = self.database().await?;
         let run = crate::run::find(&database, run).await?;
+        self.metrics().claimed(run.kind);
         Ok(Claimed {
             run: run.id,
             tenant: run.tenant_id,

@@ -1,4 +1,8 @@
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use uuid::Uuid;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -12,6 +16,8 @@ model::written_enum! {
         /// Known, but not allowed to.
         Forbidden = "forbidden",
         NotFound = "not-found",
+        /// Somebody else must approve it first; they were asked.
+        NeedsApproval = "needs-approval",
         /// A name that somebody else has.
         Taken = "taken",
         /// Its present state does not allow it.
@@ -37,7 +43,7 @@ impl Kind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::NeedsApproval | Self::Taken | Self::WrongState | Self::Stale => 409,
             Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
@@ -83,6 +89,20 @@ impl Refusal {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
     }
 
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {
         Self::new(Kind::WrongState, detail)
     }
@@ -102,6 +122,17 @@ impl From<model::InvalidName> for Error {
 
 impl From<database::Error> for Error {
     fn from(error: database::Error) -> Self {
+        if let Some((code, raised)) = error.raised() {
+            let kind = match code {
+                "HD001" => Kind::NotFound,
+                "HD002" => Kind::WrongState,
+                "HD003" => Kind::Forbidden,
+                _ => return Self::Database(error),
+            };
+            let mut refusal = Refusal::new(kind, raised.said.unwrap_or_default());
+            refusal.hint = raised.hint.map(str::to_owned);
+            return refusal.into();
+        }
         let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
         let detail = forbidden.said.unwrap_or("you may not do this here");
         let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
@@ -123,6 +154,19 @@ pub enum Error {
     Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
+    #[error("{what} the heads of the audit's chains at {path:?}")]
+    AuditHeads {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody has made a chain shorter, or another: signing it would make it good.
+    #[error(
+        "the audit's chain {chain} is not what was signed up to block {block}: nothing is sealed; if the management \
+         database was restored from a backup, move {path:?} aside, else see `heddle audit verify`"
+    )]
+    AuditTurnedBack { chain: Uuid, block: i64, path: PathBuf },
     #[error("read what is stored of {what}")]
     Stored {
         what: &'static str,

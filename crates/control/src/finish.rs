@@ -38,6 +38,7 @@ impl Control {
         database::commit(transaction).await?;
         drop(connection);
         daemon::fault::reach("control.finish").await;
+        self.metrics().finished(held.kind, state, held.started_at);
         self.told();
         self.routed();
         // Its tenant is free for the next run.

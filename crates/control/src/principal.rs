@@ -82,6 +82,11 @@ impl Control {
         self.claiming(Claims::platform())
     }
 
+    /// The same control, for somebody of whom nothing is known but the address.
+    pub(crate) fn from_address(&self, address: &str) -> Self {
+        self.claiming(Claims { address: Some(address.to_owned()), ..Claims::platform() })
+    }
+
     fn claiming(&self, claims: Claims) -> Self {
         Self { inner: self.inner.clone(), claims: Arc::new(claims) }
     }

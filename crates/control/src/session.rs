@@ -62,8 +62,9 @@ impl Control {
         let Some(user) = user.filter(|_| good) else {
             database::sign_in_failure::record(&database, &login, &address).await?;
             if let Some(left) = database::sign_in_failure::locked(&database, &login, &address).await? {
-                let what = format!("sign in as {login} from {address}, after too many wrong passwords");
-                permit::refused(&database, &what, None).await;
+                drop(database);
+                let attempt = format!("sign in as {login}: locked out");
+                self.from_address(&address).record_refusal(&attempt, None).await?;
                 return Err(locked(left).into());
             }
             return Err(Refusal::new(Kind::Unauthenticated, "the login or the password is wrong")

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::AuditKey;
+
 /// What control needs to know of its surroundings. Tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -22,6 +24,11 @@ pub struct Settings {
     pub secrets_key: Option<PathBuf>,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// Signs the audit's chains. Without one, nothing is sealed.
+    pub audit_key: Option<AuditKey>,
+    /// Where the heads that were signed last are kept, outside of the database:
+    /// nothing is sealed onto a chain that has become shorter, or another.
+    pub audit_heads: Option<PathBuf>,
     /// What alerts are opened by.
     pub alerts: model::alert::Thresholds,
     /// So many tenants get metrics of their own, those with the oldest backups.
@@ -42,6 +49,8 @@ impl Default for Settings {
             session_idle: Duration::from_secs(12 * 60 * 60),
             secrets_key: None,
             answer_wait: Duration::from_secs(10),
+            audit_key: None,
+            audit_heads: None,
             alerts: model::alert::Thresholds::default(),
             metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),

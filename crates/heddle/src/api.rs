@@ -1,11 +1,14 @@
 //! The requests that commands make of control, with their addresses.
 
 use model::access::Permission;
+use model::policy::ApprovalState;
 use protocol::api::{
-    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore, NewSecret,
-    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret, SecretsOf, Snapshot, Status,
-    Tenant,
+    Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Environment,
+    LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore, NewSecret,
+    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, Restore, Run, RunEvent, Secret, SecretsOf,
+    Snapshot, Status, Tenant,
 };
+use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
 use protocol::people::{
     ApiKey, CreatedApiKey, Member, NewApiKey, NewUser, OneTimePassword, SetMember, SetOperator, User,
@@ -16,6 +19,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, ClientError>;
+
+/// Which of what was written down is asked for.
+#[derive(Debug, Default)]
+pub struct AuditFilter {
+    pub project: Option<String>,
+    pub act: Option<String>,
+    pub subject: Option<String>,
+    pub since: Option<jiff::Timestamp>,
+    pub limit: u32,
+}
 
 /// Control's public API.
 #[derive(Debug, Clone)]
@@ -120,6 +133,17 @@ impl Api {
         self.list(&path).await
     }
 
+    /// Changes it, if it is still at `version`.
+    pub async fn change_environment(
+        &self,
+        project: &str,
+        name: &str,
+        version: i64,
+        change: &ChangeEnvironment,
+    ) -> Result<Environment> {
+        self.client.patch(&path(&["environments", project, name]), change, version).await
+    }
+
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Environment> {
         self.ask(&["environments"], new).await
     }
@@ -131,6 +155,11 @@ impl Api {
 
     pub async fn tenant(&self, name: &str) -> Result<Tenant> {
         self.get(&["tenants", name]).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_tenant(&self, name: &str, version: i64, change: &ChangeTenant) -> Result<Tenant> {
+        self.client.patch(&path(&["tenants", name]), change, version).await
     }
 
     pub async fn create_tenant(&self, new: &NewTenant) -> Result<CreatedTenant> {
@@ -196,6 +225,30 @@ impl Api {
             ],
         );
         self.piece(&path).await
+    }
+
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
+        let path = query(
+            path(&["audit"]),
+            &[
+                ("project", filter.project.clone()),
+                ("act", filter.act.clone()),
+                ("subject", filter.subject.clone()),
+                ("since", filter.since.map(|since| since.to_string())),
+                ("limit", Some(filter.limit.to_string())),
+            ],
+        );
+        self.piece(&path).await
+    }
+
+    pub async fn audit_chains(&self) -> Result<AuditChains> {
+        self.get(&["audit", "chains"]).await
+    }
+
+    /// A chain's blocks after the one with the number `after`.
+    pub async fn audit_blocks(&self, project: &str, after: i64) -> Result<AuditBlocks> {
+        let pairs = [("project", Some(project.to_owned())), ("after", Some(after.to_string()))];
+        self.client.get(&query(path(&["audit", "blocks"]), &pairs)).await
     }
 
     pub async fn run(&self, id: Uuid) -> Result<Run> {
@@ -298,6 +351,71 @@ impl Api {
 
     pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
         self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
+    }
+
+    /// `confirm`: production's name once more.
+    pub async fn destroy_environment(
+        &self,
+        project: &str,
+        name: &str,
+        confirm: Option<String>,
+    ) -> Result<Environment> {
+        self.ask(&["environments", project, name, "destroy"], &DestroyEnvironment { confirm }).await
+    }
+
+    pub async fn approvals(
+        &self,
+        project: Option<&str>,
+        state: Option<ApprovalState>,
+        limit: u32,
+    ) -> Result<Vec<Approval>> {
+        let pairs = [
+            ("project", project.map(Into::into)),
+            ("state", state.map(|state| state.to_string())),
+            ("limit", Some(limit.to_string())),
+        ];
+        self.list(&query(path(&["approvals"]), &pairs)).await
+    }
+
+    /// By its own id, or by that of the run that asked for it.
+    pub async fn approval(&self, id: Uuid) -> Result<Approval> {
+        match self.get(&["approvals", &id.to_string()]).await {
+            Err(error) if error.status() == Some(404) => {
+                let of_run = self.get(&["runs", &id.to_string(), "approval"]).await;
+                of_run.or(Err(error))
+            }
+            found => found,
+        }
+    }
+
+    /// `verb`: approve or refuse.
+    pub async fn decide_approval(&self, id: Uuid, verb: &str, note: Option<&str>) -> Result<Approval> {
+        let decide = Decide { note: note.map(Into::into) };
+        self.ask(&["approvals", &id.to_string(), verb], &decide).await
+    }
+
+    pub async fn policies(&self, project: Option<&str>) -> Result<Vec<Policy>> {
+        self.list(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
+    }
+
+    pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy> {
+        self.ask(&["policies"], new).await
+    }
+
+    pub async fn change_policy(&self, id: Uuid, terms: &PolicyTerms, version: i64) -> Result<Policy> {
+        self.client.put(&path(&["policies", &id.to_string()]), terms, Some(version)).await
+    }
+
+    pub async fn remove_policy(&self, id: Uuid, version: i64) -> Result<()> {
+        self.client.delete(&path(&["policies", &id.to_string()]), Some(version)).await
+    }
+
+    pub async fn log_in(&self, login: &Login) -> Result<LoggedIn> {
+        self.client.post(&path(&["login"]), login).await
+    }
+
+    pub async fn log_out(&self) -> Result<()> {
+        self.client.tell(&path(&["logout"])).await
     }
 
     /// `verb`: cancel or retry.

@@ -3,6 +3,7 @@
 //! with a client for each.
 
 pub mod api;
+pub mod audit;
 pub mod client;
 pub mod internal;
 pub mod people;

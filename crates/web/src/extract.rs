@@ -3,18 +3,18 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use control::{Asked, Control, Kind, Principal};
+use control::{Asked, Control, Principal};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use crate::WebState;
-use crate::failure::Failure;
+use crate::failure::{Failure, innermost};
 use crate::limit::Who;
 use crate::request::RequestId;
 
@@ -33,16 +33,19 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Json<T> {
         }
         // Serde would read an array as the fields in their order.
         if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(Failure::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Kind::Invalid.as_str(),
-                "the body does not fit: it must be an object",
-            )
-            .hint("docs/reference/openapi.json describes every request's body."));
+            return Err(Failure::unfit("it must be an object"));
         }
-        let request = Request::from_parts(parts, Body::from(bytes));
-        let axum::Json(body) = axum::Json::from_request(request, state).await?;
-        Ok(Self(body))
+        let request = Request::from_parts(parts, Body::from(bytes.clone()));
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            // Serde calls it a fault of the syntax that null is no word.
+            Err(JsonRejection::JsonSyntaxError(fault))
+                if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() =>
+            {
+                Err(Failure::unfit(innermost(&fault)))
+            }
+            Err(rejection) => Err(rejection.into()),
+        }
     }
 }
 
@@ -180,9 +183,20 @@ pub(crate) fn from_platform(parts: &Parts, state: &WebState) -> bool {
     bearer(parts).is_some_and(|key| state.platform_key.as_bytes().ct_eq(key.as_bytes()).into())
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+/// Where the request comes from, as far as it can be told.
+pub(crate) struct Address(pub String);
+
+impl FromRequestParts<WebState> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        Ok(Self(address(parts).unwrap_or_else(|| "unknown".into())))
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,13 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, Kind::Invalid.as_str(), detail)
     }
 
+    /// A body that is JSON, and not what is asked for.
+    pub fn unfit(why: impl std::fmt::Display) -> Self {
+        let detail = format!("the body does not fit: {why}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Kind::Invalid.as_str(), detail)
+            .hint("docs/reference/openapi.json describes every request's body.")
+    }
+
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Kind::Unauthenticated.as_str(), detail)
     }
@@ -75,9 +82,27 @@ impl Failure {
             title: self.title().into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),
-            hint: self.hint.clone(),
+            hint: self.hint.clone().or_else(|| self.usual_hint().map(str::to_owned)),
             request_id,
         }
+    }
+
+    /// What to do where nothing better is known.
+    fn usual_hint(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            "invalid" => "docs/reference/openapi.json says what a good request looks like.",
+            "unauthenticated" => "Sign in, or send a key that is valid.",
+            "forbidden" => "An owner or admin of the project gives permissions.",
+            "not-found" => "The lists show what there is.",
+            "taken" => "Choose another name.",
+            "wrong-state" => "Look at it again: its state says what can be done with it now.",
+            "changed" => "Read it again, and change it if that is still what you want.",
+            "stale" => "Another lease holds it: give it up.",
+            "key-reused" => "Use a new key for each new request.",
+            "too-many" => "Wait a little, and try again.",
+            "unavailable" => "Try again in a little while.",
+            _ => return None,
+        })
     }
 
     pub fn title(&self) -> &'static str {
@@ -86,10 +111,12 @@ impl Failure {
             "unauthenticated" => "Not signed in",
             "forbidden" => "Not allowed",
             "not-found" => "Not found",
+            "needs-approval" => "Waits for an approval",
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
+            "changed" => "Changed meanwhile",
+            "unconditional" => "Which version?",
             "stale" => "Out of date",
-            "changed" => "Changed by somebody else",
             "key-reused" => "Idempotency key used before",
             "too-many" => "Too many attempts",
             "unavailable" => "Not available right now",
@@ -168,12 +195,7 @@ impl From<JsonRejection> for Failure {
                 Self::invalid(format!("the body is no valid JSON: {}", innermost(&error)))
                     .hint("docs/reference/openapi.json describes every request's body.")
             }
-            JsonRejection::JsonDataError(error) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Kind::Invalid.as_str(),
-                format!("the body does not fit: {}", innermost(&error)),
-            )
-            .hint("docs/reference/openapi.json describes every request's body."),
+            JsonRejection::JsonDataError(error) => Self::unfit(innermost(&error)),
             other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             other => Self::invalid(format!("the body cannot be read: {}", innermost(&other))),
         }
@@ -191,7 +213,7 @@ fn too_large() -> Failure {
 }
 
 /// The extractors' own texts only repeat what their source says better.
-fn innermost(error: &dyn StdError) -> String {
+pub(crate) fn innermost(error: &dyn StdError) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

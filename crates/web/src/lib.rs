@@ -12,6 +12,8 @@ mod failure;
 mod internal;
 mod limit;
 mod live;
+mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;
@@ -31,6 +33,7 @@ use crate::failure::Failure;
 
 pub use api::openapi_json;
 pub use limit::Rate;
+pub use metric::Metrics;
 
 /// Requests with more than this are refused before they are read.
 const LARGEST_BODY: usize = 1 << 20;
@@ -50,13 +53,24 @@ pub struct WebState {
     pub platform_key: Arc<str>,
     /// Marks the console's cookies `Secure`: set where visitors reach it only over TLS.
     pub secure_cookies: bool,
+    /// Shows `/metrics` to everybody on this machine, tenants' Odoos included.
+    pub metrics_on_loopback: bool,
+    /// What was counted of requests.
+    pub metrics: Metrics,
     limiter: Arc<limit::Limiter>,
 }
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
         let limiter = Arc::new(limit::Limiter::new(Rate::per_second(REQUESTS_PER_SECOND), Rate::STRANGERS));
-        Self { control, platform_key: platform_key.into(), secure_cookies: false, limiter }
+        Self {
+            control,
+            platform_key: platform_key.into(),
+            secure_cookies: false,
+            metrics_on_loopback: false,
+            metrics: Metrics::default(),
+            limiter,
+        }
     }
 
     /// How many requests one key or session may make (None: any number), and
@@ -73,11 +87,13 @@ pub fn router(state: WebState) -> Router {
         .nest("/internal", internal::router(&state))
         .route("/api/openapi.json", get(api::document))
         .route("/healthz", get(healthy))
+        .route("/metrics", get(metric::show))
         .merge(console::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(request::finish))
+        .layer(middleware::from_fn_with_state(state.clone(), metric::count))
         .with_state(state)
 }
 

@@ -55,9 +55,9 @@ impl Host {
             let hint = error.hint().to_owned();
             Failure::new("find PostgreSQL").caused_by(error).hint(hint)
         })?;
-        let repository = config.repository;
+        let (place, keys) = (config.repository, config.keys);
         let repository =
-            blocking(move || Repository::open_or_create(repository).doing("open the repository")).await?;
+            blocking(move || Repository::open_or_create(place, keys).doing("open the repository")).await?;
         Ok(Self {
             driver: Arc::new(ProcessDriver::new(layout.programs(), config.heddle.clone())),
             archive: ArchiveService::new(repository.clone()),
@@ -119,7 +119,7 @@ impl Host {
         self.control
             .post::<serde_json::Value>(
                 &format!("/internal/workers/{worker}/observed"),
-                &Observed { tenants, disks: Vec::new(), wal: Vec::new() },
+                &Observed { tenants, ..Observed::default() },
             )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;

@@ -12,6 +12,7 @@ mod failure;
 mod host;
 mod keep;
 mod layout;
+mod measure;
 mod ports;
 mod report;
 mod secrets;
@@ -34,7 +35,9 @@ use host::Host;
 pub struct Config {
     pub data: PathBuf,
     pub run_dir: PathBuf,
-    pub repository: PathBuf,
+    pub repository: archive::Location,
+    /// What opens it.
+    pub keys: archive::KeyFile,
     pub control: Client,
     /// Names this host's worker across its restarts.
     pub name: String,
@@ -75,6 +78,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     let answering = host.clone();
     tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
         answer::run(answering.clone(), worker, shutdown)
+    });
+    let measuring = host.clone();
+    tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
+        measure::run(measuring.clone(), worker, shutdown)
     });
     let claiming = host.clone();
     tasks.spawn("claim runs", OnError::Restart, move |shutdown| {

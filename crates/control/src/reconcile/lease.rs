@@ -28,6 +28,7 @@ pub async fn tick(control: &Control) -> Result<Outcome> {
         }
     }
     if outcome != Outcome::default() {
+        control.metrics().lost(outcome.requeued + outcome.failed);
         control.told();
         control.queued();
         control.routed();

@@ -4,6 +4,8 @@
 
 pub mod alert;
 pub mod api_key;
+pub mod approval;
+pub mod audit;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
@@ -43,7 +45,9 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    approval every 2,
     schedule every 1,
+    audit every 5,
     worker every 5,
     alert every 15,
     backup every 15,
@@ -52,6 +56,10 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     session every 600,
     api_key every 10,
 };
+
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    RECONCILERS.iter().map(|reconciler| reconciler.name)
+}
 
 /// Runs every reconciler at its own pace until cancelled.
 pub async fn run(control: Control, cancel: CancellationToken) {
@@ -80,13 +88,15 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
                     tracing::info!(reconciler = name, "{outcome}");
                 }
             }
-            // Said once, not at every turn.
-            Err(error) if failing => {
-                tracing::debug!(reconciler = name, error = causes(&error), "still failing")
-            }
             Err(error) => {
+                control.metrics().reconcile_failed(name);
+                let error = causes(&error);
+                // Said once, not at every turn.
+                match failing {
+                    true => tracing::debug!(reconciler = name, error, "still failing"),
+                    false => tracing::error!(reconciler = name, error, "reconcile"),
+                }
                 failing = true;
-                tracing::error!(reconciler = name, error = causes(&error), "reconcile");
             }
         }
         let _ = tokio::time::timeout(reconciler.every, cancel.cancelled()).await;

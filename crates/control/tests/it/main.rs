@@ -1,6 +1,9 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod approvals;
+mod alerts;
+mod audit;
 mod history;
 mod inputs;
 mod people;

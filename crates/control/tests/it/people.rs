@@ -73,7 +73,7 @@ async fn what_is_not_allowed_says_what_is_missing_and_who_gives_it() {
     admin.suspend_tenant("acme").await.unwrap();
     admin.resume_tenant("acme").await.unwrap();
     let new = NewProject { name: "second".into() };
-    let refusal = refused(admin.create_project(new).await, Kind::Forbidden);
+    let refusal = refused(admin.create_project(&asked(), new).await, Kind::Forbidden);
     assert!(refusal.detail.contains("operator"), "{refusal}");
 }
 
@@ -100,7 +100,7 @@ async fn who_makes_a_project_owns_it() {
     let platform = Platform::new().await;
     let operator = somebody(&platform, "olga", None).await;
     platform.sql("UPDATE ops.users SET operator = true WHERE login = 'olga'").await;
-    let project = operator.create_project(NewProject { name: "demo".into() }).await.unwrap();
+    let project = operator.create_project(&asked(), NewProject { name: "demo".into() }).await.unwrap();
     let sql = "SELECT project_id, role FROM ops.project_members";
     let row = platform.scratch.admin().await.query_one(sql, &[]).await.unwrap();
     assert_eq!(ProjectId(row.get(0)).0, project.id);

@@ -50,7 +50,7 @@ impl Platform {
 
     /// The project `demo` with a ready build and the environment `demo/live`.
     pub async fn environment(&self) {
-        self.control.create_project(NewProject { name: "demo".into() }).await.unwrap();
+        self.control.create_project(&asked(), NewProject { name: "demo".into() }).await.unwrap();
         let build = self.control.create_build(&asked(), new_build()).await.unwrap();
         let claimed = self.claim(RunKind::Build).await;
         let build = BuildId(build.id);
@@ -62,7 +62,7 @@ impl Platform {
             stage: model::project::Stage::Production,
             build: None,
         };
-        self.control.create_environment(environment).await.unwrap();
+        self.control.create_environment(&asked(), environment).await.unwrap();
     }
 
     /// Provisions a tenant, with its first base backup.

@@ -28,7 +28,12 @@ impl ControlCommand {
         let settings = &context.settings;
         let secrets = Secrets::new(&settings.data);
         let platform_key = secrets.platform_key()?;
-        let control = Control::connect(&secrets.control_url()?, settings.control()).await?;
+        let told = control::Settings {
+            audit_key: Some(secrets.audit_key()?),
+            audit_heads: Some(settings.audit_heads()),
+            ..settings.control()
+        };
+        let control = Control::connect(&secrets.control_url()?, told).await?;
         ensure_admin_key(&control, &secrets).await?;
         let listener = TcpListener::bind(settings.listen_console).await.map_err(|error| {
             Failure::while_trying(format!("listen on {}", settings.listen_console), &error)

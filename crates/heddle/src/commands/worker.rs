@@ -7,6 +7,7 @@ use protocol::client::{Client, Key};
 use crate::context::Context;
 use crate::data::Data;
 use crate::failure::Failure;
+use crate::repository;
 use crate::role::{self, Parent};
 use crate::secrets::Secrets;
 
@@ -35,6 +36,7 @@ impl WorkerCommand {
             data: settings.data.clone(),
             run_dir: settings.run_dir.clone(),
             repository: settings.repository.clone(),
+            keys: repository::keys(settings),
             control: Client::new(&context.url(), Key::new(key)),
             name: settings.worker_name.clone(),
             identity_base: settings.identity_base,

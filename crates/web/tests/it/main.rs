@@ -1,13 +1,16 @@
 //! The web against a real control on a real PostgreSQL.
 
 mod api;
+mod approvals;
 mod console;
 mod contract;
 mod internal;
 mod limits;
 mod live;
 mod members;
+mod metrics;
 mod openapi;
+mod refusals;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
