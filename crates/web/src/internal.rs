@@ -54,10 +54,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
 
 async fn platform_only(State(state): State<WebState>, request: Request, next: Next) -> Answer<Response> {
     let (parts, body) = request.into_parts();
-    let stranger = Who::at(peer(&parts));
-    state.limiter.look(stranger)?;
     if !from_platform(&parts, &state) {
-        state.limiter.take(stranger)?;
+        state.limiter.take(Who::at(peer(&parts)))?;
         return Err(Failure::unauthenticated("the platform key is missing or wrong")
             .hint("Workers and routers read it from secrets/platform.key in the data folder."));
     }

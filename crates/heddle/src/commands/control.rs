@@ -42,7 +42,7 @@ impl ControlCommand {
         let reconciled = tokio::spawn(control::reconcile::run(control.clone(), shutdown.clone()));
         let router = web::router(
             web::WebState::new(control, platform_key)
-                .limited(web::Rate::per_second(settings.requests_per_second)),
+                .limited(web::Rate::per_second(settings.requests_per_second), web::Rate::STRANGERS),
         );
         tracing::info!(address = %settings.listen_console, "control serves");
         let served = web::serve(listener, router, shutdown.clone().cancelled_owned()).await;
