@@ -3,9 +3,11 @@
 mod approvals;
 mod audit;
 mod migrations;
+mod older;
 mod people;
 mod rights;
 mod scratch;
 mod secrets;
 mod statements;
 mod states;
+mod upgrade;
