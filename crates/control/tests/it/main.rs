@@ -5,6 +5,9 @@ mod alerts;
 mod audit;
 mod history;
 mod inputs;
+#[path = "../../../database/tests/it/older.rs"]
+#[allow(dead_code)]
+mod older;
 mod people;
 mod platform;
 mod queue;
@@ -16,3 +19,4 @@ mod schedules;
 mod scratch;
 mod secrets;
 mod tenants;
+mod upgrade;

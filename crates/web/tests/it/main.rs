@@ -1,6 +1,7 @@
 //! The web against a real control on a real PostgreSQL.
 
 mod api;
+mod audit;
 mod console;
 mod contract;
 mod internal;
