@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approval, archive, audit, build, control, doctor, env, login, logs, policy, project, restore, router,
-    run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    approval, archive, audit, build, control, doctor, env, key, login, logs, member, policy, project,
+    restore, router, run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -75,6 +75,10 @@ pub enum Command {
     #[command(subcommand)]
     Secret(secret::Command),
     #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
     Worker(worker::WorkerCommand),
@@ -114,6 +118,8 @@ impl Command {
             Self::Approval(command) => command.run(context).await,
             Self::Policy(command) => command.run(context).await,
             Self::Secret(command) => command.run(context).await,
+            Self::Member(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -179,6 +185,10 @@ mod tests {
             "heddle audit export --heads",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
+            "heddle member set demo ada@example.com developer",
+            "heddle member grant demo ada@example.com operate --env production",
+            "heddle key create ci --project demo --scopes read,develop --expires 90d",
+            "heddle user create ada@example.com",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
             "heddle secret list --env demo/production",
             "heddle policy set demo restore --stage production --approvals 2 --roles owner,admin --expires-after 12h",

@@ -423,14 +423,14 @@ pub struct PolicyTerms {
 #[serde(deny_unknown_fields)]
 pub struct NewPolicy {
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     /// Only in this environment of the project: its name.
     #[serde(default)]
     pub environment: Option<String>,
     /// Only in environments of this stage.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Stage>)]
     pub stage: Option<Stage>,
     /// As in PolicyTerms, here and below.
     #[schema(minimum = 0, maximum = 10)]
@@ -447,10 +447,10 @@ pub struct NewPolicy {
 pub struct Policy {
     pub id: Uuid,
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     pub environment: Option<String>,
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Stage>)]
     pub stage: Option<Stage>,
     pub approvals: i32,
     #[schema(value_type = Vec<String>)]
@@ -469,14 +469,14 @@ pub struct Approval {
     pub project: String,
     /// `PROJECT/ENVIRONMENT`
     pub environment: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     /// What it is about: `restore acme`.
     pub summary: String,
     /// The run that waits for it. An act without a run is asked for again once
     /// it is granted.
     pub run: Option<Uuid>,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<ApprovalState>)]
     pub state: ApprovalState,
     /// How many people must approve.
     pub needed: i32,
@@ -500,7 +500,7 @@ pub struct Approval {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalDecision {
     pub by: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Decision>)]
     pub decision: Decision,
     pub note: Option<String>,
     #[schema(value_type = String, format = DateTime)]

@@ -1,6 +1,7 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod approvals;
 mod alerts;
 mod audit;
 mod history;

@@ -1,6 +1,7 @@
 //! The web against a real control on a real PostgreSQL.
 
 mod api;
+mod approvals;
 mod audit;
 mod console;
 mod contract;
@@ -8,6 +9,7 @@ mod internal;
 mod live;
 mod metrics;
 mod openapi;
+mod refusals;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
