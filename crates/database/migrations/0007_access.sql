@@ -189,28 +189,6 @@ BEGIN ATOMIC
                                 OR EXISTS (SELECT ops.my_projects('administer')));
 END;
 
-CREATE FUNCTION ops.as_uuid(written text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN written ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN written::uuid END;
-
--- Whether there is something that the caller was not shown: for the record of
--- what was tried, and for nobody's answer.
-CREATE FUNCTION ops.is_elsewhere(kind text, wanted text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT CASE kind
-        WHEN 'project' THEN EXISTS (SELECT FROM ops.projects x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'environment' THEN EXISTS (
-            SELECT FROM ops.environments x JOIN ops.projects p ON p.id = x.project_id
-            WHERE p.name || '/' || x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'tenant' THEN EXISTS (SELECT FROM ops.tenants x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'build' THEN EXISTS (SELECT FROM ops.builds x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'run' THEN EXISTS (SELECT FROM ops.runs x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'restore' THEN EXISTS (SELECT FROM ops.restores x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'snapshot' THEN EXISTS (SELECT FROM ops.snapshots x WHERE x.id = ops.as_uuid(wanted))
-        ELSE false END;
-END;
-
 -- Ends a user's sessions: their own, or as an operator.
 CREATE FUNCTION ops.end_sessions(whose uuid) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
@@ -301,11 +279,11 @@ CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE OF role ON ops.project_membe
 
 REVOKE ALL ON ops.acting FROM PUBLIC;
 REVOKE ALL ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid), ops.my_runs(),
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid), ops.my_runs(),
     ops.held_tenants(), ops.held_builds(), ops.my_tenants(), ops.my_clusters(), ops.my_builds(),
     ops.lock_tenant(uuid), ops.keep_an_owner() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid)
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid)
     TO heddle_control, heddle_user;
 GRANT EXECUTE ON FUNCTION ops.my_runs(), ops.held_tenants(), ops.held_builds(), ops.my_tenants(),
     ops.my_clusters(), ops.my_builds() TO heddle_control, heddle_worker;
@@ -546,7 +524,7 @@ GRANT SELECT ON ops.tenant_details, ops.run_details, ops.build_details, ops.snap
 -- its tables are open to those who ask and to workers. All that follows goes
 -- with it.
 
-CREATE FUNCTION ops.may_run(kind text, project uuid, tenant uuid) RETURNS boolean
+CREATE FUNCTION ops.until_0008_may_run(kind text, project uuid, tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT CASE WHEN tenant IS NULL THEN project IN (SELECT ops.my_projects('develop'))
@@ -557,22 +535,22 @@ BEGIN ATOMIC
               CASE WHEN kind IN ('snapshot', 'plan_restore', 'restore') THEN 'test' ELSE 'develop' END)))
     END;
 END;
-REVOKE ALL ON FUNCTION ops.may_run(text, uuid, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ops.may_run(text, uuid, uuid) TO heddle_user;
+REVOKE ALL ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) TO heddle_user;
 
 GRANT INSERT, UPDATE (state, payload, losses, cancel_requested, reason, hint, progress, queued_at, started_at, ended_at)
     ON ops.runs TO heddle_user;
 CREATE POLICY until_0008_made ON ops.runs FOR INSERT TO heddle_user
-    WITH CHECK (ops.may_run(kind, project_id, tenant_id)
+    WITH CHECK (ops.until_0008_may_run(kind, project_id, tenant_id)
         AND (build_id IS NULL OR EXISTS (SELECT FROM ops.builds b WHERE b.id = build_id))
         AND (snapshot_id IS NULL OR EXISTS (SELECT FROM ops.snapshots s WHERE s.id = snapshot_id))
         AND (restore_id IS NULL OR EXISTS (SELECT FROM ops.restores r WHERE r.id = restore_id)));
 CREATE POLICY until_0008_changed ON ops.runs FOR UPDATE TO heddle_user
-    USING (ops.may_run(kind, project_id, tenant_id));
+    USING (ops.until_0008_may_run(kind, project_id, tenant_id));
 GRANT INSERT ON ops.run_events TO heddle_user;
 CREATE POLICY until_0008_said ON ops.run_events FOR INSERT TO heddle_user
     WITH CHECK (EXISTS (SELECT FROM ops.runs r
-                        WHERE r.id = run_id AND ops.may_run(r.kind, r.project_id, r.tenant_id)));
+                        WHERE r.id = run_id AND ops.until_0008_may_run(r.kind, r.project_id, r.tenant_id)));
 
 GRANT USAGE ON SEQUENCE ops.fences TO heddle_worker;
 GRANT INSERT, UPDATE (state, payload, attempts, losses, fence, cancel_requested, reason, hint, progress, queued_at,

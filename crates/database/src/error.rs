@@ -52,6 +52,17 @@ pub enum Error {
     Changed { name: String },
 }
 
+/// A function of the schema has refused what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Missing,
+    WrongState,
+    Forbidden,
+    Stale,
+    KeyReused,
+    Invalid,
+}
+
 /// What a policy or one of the schema's functions has refused. Policies say
 /// nothing that the one who asked could use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +72,22 @@ pub struct Forbidden<'a> {
 }
 
 impl Error {
+    /// What a function of the schema refused, why, and what to do about it.
+    pub fn refused(&self) -> Option<(Refused, &str, Option<&str>)> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        let refused = match fault.code().code() {
+            "HD001" => Refused::Missing,
+            "HD002" => Refused::WrongState,
+            "HD003" => Refused::Forbidden,
+            "HD004" => Refused::Stale,
+            "HD005" => Refused::KeyReused,
+            "HD006" => Refused::Invalid,
+            _ => return None,
+        };
+        Some((refused, fault.message(), fault.hint()))
+    }
+
     /// Set if whoever acts may not do this. A right that a role lacks is our
     /// own fault: no operation should need it.
     pub fn forbidden(&self) -> Option<Forbidden<'_>> {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0005_users"
     "0006_details"
     "0007_access"
+    "0008_queue"
     "0009_audit"
     "0010_approvals"
     "0011_secrets"

@@ -1,5 +1,6 @@
 //! The requests that commands make of control, with their addresses.
 
+use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
     Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide,
@@ -10,6 +11,9 @@ use protocol::api::{
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
+use protocol::people::{
+    ApiKey, CreatedApiKey, Member, NewApiKey, NewUser, OneTimePassword, SetMember, SetOperator, User,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -130,10 +134,6 @@ impl Api {
     pub async fn environments(&self, project: Option<&str>) -> Result<Vec<Environment>> {
         let path = query(path(&["environments"]), &[("project", project.map(Into::into))]);
         self.list(&path).await
-    }
-
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
     }
 
     /// Changes it, if it is still at `version`.
@@ -322,6 +322,80 @@ impl Api {
         self.piece(&path).await
     }
 
+    pub async fn members(&self, project: &str) -> Result<Vec<Member>> {
+        self.list(&path(&["projects", project, "members"])).await
+    }
+
+    pub async fn set_member(
+        &self,
+        project: &str,
+        login: &str,
+        set: &SetMember,
+        version: Option<i64>,
+    ) -> Result<Member> {
+        self.client.put(&path(&["projects", project, "members", login]), set, version).await
+    }
+
+    pub async fn remove_member(&self, project: &str, login: &str, version: Option<i64>) -> Result<()> {
+        self.client.delete(&path(&["projects", project, "members", login]), version).await
+    }
+
+    /// `environment`: its name within the project.
+    pub async fn grant(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<Member> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.put(&path, &json!({}), None).await
+    }
+
+    pub async fn withdraw(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<()> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.delete(&path, None).await
+    }
+
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.list(&path(&["users"])).await
+    }
+
+    pub async fn create_user(&self, new: &NewUser) -> Result<OneTimePassword> {
+        self.ask(&["users"], new).await
+    }
+
+    /// `verb`: disable or enable.
+    pub async fn change_user(&self, login: &str, verb: &str) -> Result<User> {
+        self.ask(&["users", login, verb], &json!({})).await
+    }
+
+    pub async fn new_password(&self, login: &str) -> Result<OneTimePassword> {
+        self.ask(&["users", login, "one-time-password"], &json!({})).await
+    }
+
+    pub async fn set_operator(&self, login: &str, operator: bool) -> Result<User> {
+        self.client.put(&path(&["users", login, "operator"]), &SetOperator { operator }, None).await
+    }
+
+    pub async fn keys(&self, project: Option<&str>) -> Result<Vec<ApiKey>> {
+        self.list(&query(path(&["keys"]), &[("project", project.map(Into::into))])).await
+    }
+
+    pub async fn create_key(&self, new: &NewApiKey) -> Result<CreatedApiKey> {
+        self.ask(&["keys"], new).await
+    }
+
+    pub async fn revoke_key(&self, id: Uuid) -> Result<ApiKey> {
+        self.ask(&["keys", &id.to_string(), "revoke"], &json!({})).await
+    }
+
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
         self.list(&secrets_of(path(&["secrets"]), of)).await
     }
@@ -338,10 +412,6 @@ impl Api {
 
     pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
         self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
-    }
-
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
     }
 
     /// `confirm`: production's name once more.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    alert, approval, archive, audit, build, control, doctor, env, login, logs, maintenance, policy, project,
-    restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member,
+    policy, project, restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user,
+    wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -81,6 +82,10 @@ pub enum Command {
     #[command(subcommand)]
     Secret(secret::Command),
     #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
     Worker(worker::WorkerCommand),
@@ -123,6 +128,8 @@ impl Command {
             Self::Approval(command) => command.run(context).await,
             Self::Policy(command) => command.run(context).await,
             Self::Secret(command) => command.run(context).await,
+            Self::Member(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -192,6 +199,10 @@ mod tests {
             "heddle schedule next demo/nightly -n 20",
             "heddle maintenance create demo/sunday --cron @weekly --for 3h",
             "heddle alert list --state resolved",
+            "heddle member set demo ada@example.com developer",
+            "heddle member grant demo ada@example.com operate --env production",
+            "heddle key create ci --project demo --scopes read,develop --expires 90d",
+            "heddle user create ada@example.com",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
             "heddle secret list --env demo/production",
             "heddle policy set demo restore --stage production --approvals 2 --roles owner,admin --expires-after 12h",

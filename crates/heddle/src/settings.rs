@@ -96,6 +96,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("7"),
     Setting::new(
+        "requests_per_second",
+        "HEDDLE_REQUESTS_PER_SECOND",
+        "API requests of one key or session, with bursts of five times as many; 0: any number.",
+    )
+    .default("100"),
+    Setting::new(
         "odoo_workers",
         "HEDDLE_ODOO_WORKERS",
         "Worker processes of each tenant's Odoo; 0: one process with threads.",
@@ -210,6 +216,7 @@ pub struct Settings {
     pub identity_base: u32,
     pub secrets_key: PathBuf,
     pub retention_days: u32,
+    pub requests_per_second: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
     pub alerts: Thresholds,
@@ -284,6 +291,7 @@ impl Settings {
             identity_base: given.get("identity_base")?,
             secrets_key: given.find("secrets_key")?.unwrap_or_else(|| data.join("secrets/secrets.key")),
             retention_days: given.get("retention_days")?,
+            requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
             alerts: Thresholds {

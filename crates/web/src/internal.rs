@@ -19,8 +19,9 @@ use protocol::internal::{
 use serde::Deserialize;
 
 use crate::WebState;
-use crate::extract::{Json, Path, Query, from_platform};
+use crate::extract::{Json, Path, Query, from_platform, peer};
 use crate::failure::{Answer, Failure};
+use crate::limit::Who;
 
 /// Longer waits are cut short: the caller asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -49,7 +50,10 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
 
 async fn platform_only(State(state): State<WebState>, request: Request, next: Next) -> Answer<Response> {
     let (parts, body) = request.into_parts();
+    let stranger = Who::at(peer(&parts));
+    state.limiter.look(stranger)?;
     if !from_platform(&parts, &state) {
+        state.limiter.take(stranger)?;
         return Err(Failure::unauthenticated("the platform key is missing or wrong")
             .hint("Workers and routers read it from secrets/platform.key in the data folder."));
     }

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod audit;
+mod matrix;
 mod migrations;
 mod people;
 mod rights;
