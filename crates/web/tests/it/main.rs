@@ -9,6 +9,7 @@ mod live;
 mod metrics;
 mod openapi;
 mod refusals;
+mod schedules;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
