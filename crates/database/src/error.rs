@@ -77,12 +77,12 @@ impl Error {
         let Self::Query { source, .. } = self else { return None };
         let fault = source.as_db_error()?;
         let refused = match fault.code().code() {
-            "HD001" => Refused::Missing,
-            "HD002" => Refused::WrongState,
-            "HD003" => Refused::Forbidden,
-            "HD004" => Refused::Stale,
-            "HD005" => Refused::KeyReused,
-            "HD006" => Refused::Invalid,
+            "HD404" => Refused::Missing,
+            "HD409" => Refused::WrongState,
+            "HD403" => Refused::Forbidden,
+            "HD410" => Refused::Stale,
+            "HD422" => Refused::KeyReused,
+            "HD400" => Refused::Invalid,
             _ => return None,
         };
         Some((refused, fault.message(), fault.hint()))
@@ -100,16 +100,6 @@ impl Error {
         }
         let policy = fault.message().contains("row-level security");
         Some(Forbidden { said: (!policy).then(|| fault.message()), hint: fault.hint() })
-    }
-
-    /// What one of the schema's functions has refused, with a code of its own:
-    /// `HD001` there is no such thing, `HD002` its state does not allow it,
-    /// `HD003` not allowed.
-    pub fn raised(&self) -> Option<(&str, Forbidden<'_>)> {
-        let Self::Query { source, .. } = self else { return None };
-        let fault = source.as_db_error()?;
-        let code = fault.code().code();
-        code.starts_with("HD").then(|| (code, Forbidden { said: Some(fault.message()), hint: fault.hint() }))
     }
 
     /// The constraint that a write ran against, if that was the reason.

@@ -183,12 +183,21 @@ impl Read for Answer {
 /// Ends runs and lets go of their leases. Answers with those that did not just
 /// succeed.
 pub async fn finish(on: &impl On, ends: &[End<'_>]) -> Result<Vec<(RunId, Ended)>> {
+    finish_some(on, ends, false).await
+}
+
+/// As `finish`; a run that does not stand alone is stale.
+pub async fn finish_alone(on: &impl On, ends: &[End<'_>]) -> Result<Vec<(RunId, Ended)>> {
+    finish_some(on, ends, true).await
+}
+
+async fn finish_some(on: &impl On, ends: &[End<'_>], alone: bool) -> Result<Vec<(RunId, Ended)>> {
     let runs: Vec<Uuid> = ends.iter().map(|end| end.run.0).collect();
     let fences: Vec<i64> = ends.iter().map(|end| end.fence).collect();
     let states: Vec<&str> = ends.iter().map(|end| end.state.as_str()).collect();
     let reasons: Vec<Option<&str>> = ends.iter().map(|end| end.reason).collect();
     let hints: Vec<Option<&str>> = ends.iter().map(|end| end.hint).collect();
-    let answers: Vec<Answer> = FINISH.all(on, &[&runs, &fences, &states, &reasons, &hints]).await?;
+    let answers: Vec<Answer> = FINISH.all(on, &[&runs, &fences, &states, &reasons, &hints, &alone]).await?;
     Ok(answers.into_iter().map(|answer| (answer.run, answer.ended)).collect())
 }
 

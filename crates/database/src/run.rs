@@ -305,31 +305,32 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     pub kind: Option<RunKind>,
     pub state: Option<RunState>,
-    pub at_most: u32,
+    pub at_most: i64,
 }
 
 /// Newest first.
 pub async fn list(on: &impl On, filter: &Filter) -> Result<Vec<Run>> {
     let before = filter.before.map_or(Uuid::max(), |id| id.0);
-    let at_most = i64::from(filter.at_most);
     let project = filter.project.map(|id| id.0);
     let kind = filter.kind.map(RunKind::as_str);
     let state = filter.state.map(RunState::as_str);
     match (filter.tenant, filter.state, filter.kind) {
         (Some(tenant), ..) => {
-            LIST_TENANT.all(on, &[&before, &at_most, &project, &kind, &state, &tenant.0]).await
+            LIST_TENANT.all(on, &[&before, &filter.at_most, &project, &kind, &state, &tenant.0]).await
         }
-        (None, Some(RunState::Queued), _) => LIST_QUEUED.all(on, &[&before, &at_most, &project, &kind]).await,
+        (None, Some(RunState::Queued), _) => {
+            LIST_QUEUED.all(on, &[&before, &filter.at_most, &project, &kind]).await
+        }
         (None, Some(RunState::Running), _) => {
-            LIST_RUNNING.all(on, &[&before, &at_most, &project, &kind]).await
+            LIST_RUNNING.all(on, &[&before, &filter.at_most, &project, &kind]).await
         }
         (None, Some(filed), _) if filed != RunState::Succeeded => {
-            LIST_FILED.all(on, &[&before, &at_most, &project, &kind, &state]).await
+            LIST_FILED.all(on, &[&before, &filter.at_most, &project, &kind, &state]).await
         }
         (None, None, Some(rare)) if rare != RunKind::Probe => {
-            LIST_KIND.all(on, &[&before, &at_most, &project, &kind]).await
+            LIST_KIND.all(on, &[&before, &filter.at_most, &project, &kind]).await
         }
-        _ => LIST.all(on, &[&before, &at_most, &project, &kind, &state]).await,
+        _ => LIST.all(on, &[&before, &filter.at_most, &project, &kind, &state]).await,
     }
 }
 

@@ -4,10 +4,10 @@ use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
     Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide,
-    DestroyEnvironment, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild, NewEnvironment,
-    NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewSchedule, NewSecret, NewSnapshot, NewTenant,
-    Page, Policy, PolicyTerms, Project, Restore, Run, RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret,
-    SecretsOf, Snapshot, Status, Tenant,
+    DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
+    NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewSchedule, NewSecret,
+    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule,
+    ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
@@ -271,21 +271,19 @@ impl Api {
         self.ask(&["alerts", &id.to_string(), "acknowledge"], &json!({})).await
     }
 
-    pub async fn runs(
-        &self,
-        tenant: Option<&str>,
-        state: Option<&str>,
-        limit: Option<u32>,
-    ) -> Result<Vec<Run>> {
-        let path = query(
-            path(&["runs"]),
-            &[
-                ("tenant", tenant.map(Into::into)),
-                ("state", state.map(Into::into)),
-                ("limit", limit.map(|limit| limit.to_string())),
-            ],
-        );
-        self.piece(&path).await
+    /// `filters`: what the address says beside `limit`.
+    pub async fn runs(&self, filters: &[(&str, Option<String>)], limit: u32) -> Result<Page<Run>> {
+        let mut pairs = filters.to_vec();
+        pairs.push(("limit", Some(limit.to_string())));
+        self.client.get(&query(path(&["runs"]), &pairs)).await
+    }
+
+    pub async fn queue_runs(&self, new: &NewRuns) -> Result<QueuedRuns> {
+        self.ask(&["runs"], new).await
+    }
+
+    pub async fn drain_worker(&self, name: &str, drain: bool) -> Result<Drain> {
+        self.ask(&["workers", name, "drain"], &Drain { drain }).await
     }
 
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {

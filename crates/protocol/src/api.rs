@@ -9,7 +9,7 @@ use model::cluster::ClusterState;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Approval, Level, Priority, RunKind, RunState};
+use model::run::{Level, Priority, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
@@ -366,11 +366,11 @@ pub struct Run {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub metadata: serde_json::Value,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Priority>)]
     pub priority: Priority,
     /// `pending`: it waits for one.
-    #[schema(value_type = String)]
-    pub approval: Approval,
+    #[schema(schema_with = one_of::<model::run::Approval>)]
+    pub approval: model::run::Approval,
     /// The runs that it waits for, or waited for; told of one run, not in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Uuid>,
@@ -415,7 +415,7 @@ pub struct NewRun {
     pub environment: Option<String>,
     /// `probe`, or `backup` of a tenant. The other kinds follow from what is
     /// asked for: a build, a tenant, a snapshot, a restore.
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RunKind>)]
     pub kind: RunKind,
     /// The name or id of a tenant of the project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -436,7 +436,7 @@ pub struct NewRun {
     #[schema(min_length = 1, max_length = 200)]
     pub idempotency_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Priority>)]
     pub priority: Option<Priority>,
     /// Runs of the same project that must have succeeded before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -21,6 +21,7 @@ mod snapshot;
 mod status;
 mod tenant;
 mod user;
+mod worker;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -71,7 +72,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/tenants/{tenant}/restores", get(restore::list).post(restore::create))
         .route("/restores/{restore}", get(restore::get))
         .route("/restores/{restore}/confirm", post(restore::confirm))
-        .route("/runs", get(run::list))
+        .route("/runs", get(run::list).post(run::queue))
         .route("/runs/{run}", get(run::get))
         .route("/runs/{run}/events", get(run::events))
         .route("/runs/{run}/stream", get(run::stream))
@@ -107,6 +108,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/users/{login}/enable", post(user::enable))
         .route("/users/{login}/one-time-password", post(user::one_time_password))
         .route("/users/{login}/operator", put(user::operator))
+        .route("/workers/{worker}/drain", post(worker::drain))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
         .layer(middleware::from_fn(crate::refusal::record))
@@ -132,10 +134,10 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::log,
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
-        run::list, run::get, run::events, run::stream, run::cancel, run::retry,
         approval::list, approval::get, approval::approve, approval::refuse,
         approval::of_run, approval::approve_run, approval::refuse_run,
         policy::list, policy::create, policy::get, policy::change, policy::remove,
+        run::list, run::queue, run::get, run::events, run::stream, run::cancel, run::retry,
         secret::list, secret::set, secret::remove,
         login::login, login::logout,
         alert::list, alert::acknowledge,
@@ -144,6 +146,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         schedule::list, schedule::create, schedule::get, schedule::change, schedule::remove, schedule::next,
         schedule::run,
         status::get,
+        worker::drain,
     ),
     components(schemas(Problem)),
     security(("api_key" = [])),

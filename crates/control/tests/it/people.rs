@@ -31,9 +31,9 @@ async fn members_see_their_project_and_nobody_else_does() {
     let stranger = somebody(&platform, "otto", None).await;
     assert_eq!(viewer.projects(&Slice::default()).await.unwrap().items.len(), 1);
     assert_eq!(viewer.tenant("acme").await.unwrap().environment, "demo/live");
-    assert!(!viewer.runs(&control::RunFilter::default()).await.unwrap().is_empty());
+    assert!(!viewer.runs(&control::RunFilter::default()).await.unwrap().items.is_empty());
     assert!(stranger.projects(&Slice::default()).await.unwrap().items.is_empty());
-    assert!(stranger.runs(&control::RunFilter::default()).await.unwrap().is_empty());
+    assert!(stranger.runs(&control::RunFilter::default()).await.unwrap().items.is_empty());
     // As if it were not there.
     let there = refused(stranger.tenant("acme").await, Kind::NotFound);
     let not_there = refused(stranger.tenant("acmf").await, Kind::NotFound);

@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 
 use crate::site::{Answered, Site};
 
-async fn send(site: &Site, method: Method, path: &str, version: Option<&str>, body: Option<&Value>) -> Answered {
+async fn send(
+    site: &Site,
+    method: Method,
+    path: &str,
+    version: Option<&str>,
+    body: Option<&Value>,
+) -> Answered {
     let mut request = site.request(method, path, &site.key, body);
     if let Some(version) = version {
         request.headers_mut().insert("if-match", version.parse().unwrap());
@@ -64,7 +70,8 @@ async fn bad_inputs_are_refused_with_what_to_do() {
     let site = Site::new().await;
     site.with_environment().await;
     let new = |key: &str, value: Value| {
-        let mut new = json!({"project": "demo", "name": "nightly", "action": "snapshot", "cron": "30 2 * * *"});
+        let mut new =
+            json!({"project": "demo", "name": "nightly", "action": "snapshot", "cron": "30 2 * * *"});
         new[key] = value;
         Some(new)
     };
@@ -82,7 +89,14 @@ async fn bad_inputs_are_refused_with_what_to_do() {
         ("a day that never comes", post.clone(), schedules, new("cron", json!("0 0 30 2 *")), 400, "invalid"),
         ("a long cron", post.clone(), schedules, new("cron", json!("1,".repeat(10_000))), 400, "invalid"),
         ("no zone", post.clone(), schedules, new("zone", json!("Paris")), 400, "invalid"),
-        ("a path as zone", post.clone(), schedules, new("zone", json!("../../../etc/passwd")), 400, "invalid"),
+        (
+            "a path as zone",
+            post.clone(),
+            schedules,
+            new("zone", json!("../../../etc/passwd")),
+            400,
+            "invalid",
+        ),
         ("a bad name", post.clone(), schedules, new("name", json!("A b")), 400, "invalid"),
         ("no action", post.clone(), schedules, new("action", json!("drop")), 422, "invalid"),
         ("an unknown field", post.clone(), schedules, new("evil", json!(1)), 422, "invalid"),
@@ -94,7 +108,14 @@ async fn bad_inputs_are_refused_with_what_to_do() {
         ("no window", post.clone(), windows, window("minutes", json!(0)), 400, "invalid"),
         ("an endless window", post.clone(), windows, window("minutes", json!(1441)), 400, "invalid"),
         ("a bad cron", post.clone(), windows, window("cron", json!("* * *")), 400, "invalid"),
-        ("an unknown environment", post.clone(), windows, window("environment", json!("no")), 404, "not-found"),
+        (
+            "an unknown environment",
+            post.clone(),
+            windows,
+            window("environment", json!("no")),
+            404,
+            "not-found",
+        ),
         ("an unknown window", get.clone(), "/api/v1/maintenance-windows/demo/no", None, 404, "not-found"),
         ("an unknown alert", post.clone(), nobody, None, 404, "not-found"),
         ("an unknown state", get.clone(), "/api/v1/alerts?state=gone", None, 400, "invalid"),
