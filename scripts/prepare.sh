@@ -80,6 +80,15 @@ browser() {
         install_packages chromium chromium-driver fonts-dejavu-core
 }
 
+prometheus() {
+    if command -v promtool >/dev/null && command -v prometheus >/dev/null; then return; fi
+    install_packages prometheus
+    # Debian starts one of its own, which nobody asked for.
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl disable --now prometheus >&2 || true
+    fi
+}
+
 # --- Tools in the cache
 
 uv_bin() { # the folder with uv in it
@@ -178,6 +187,7 @@ test)
     browser
     schemathesis
     seaweedfs
+    prometheus
     odoo
     ;;
 lint)

@@ -3,10 +3,7 @@
 use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain,
-    Environment, LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore,
-    NewRuns, NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
-    RunEvent, Secret, SecretsOf, Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild, NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
@@ -17,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::named::InProject;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -212,6 +211,64 @@ impl Api {
 
     pub async fn confirm_restore(&self, id: Uuid) -> Result<Restore> {
         self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
+    }
+
+    pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {
+        let path = query(path(&["schedules"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn schedule(&self, schedule: &InProject) -> Result<Schedule> {
+        self.get(&["schedules", &schedule.project, &schedule.name]).await
+    }
+
+    pub async fn create_schedule(&self, new: &NewSchedule) -> Result<Schedule> {
+        self.ask(&["schedules"], new).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_schedule(
+        &self,
+        schedule: &InProject,
+        version: i64,
+        change: &ChangeSchedule,
+    ) -> Result<Schedule> {
+        self.client.patch(&path(&["schedules", &schedule.project, &schedule.name]), change, version).await
+    }
+
+    pub async fn remove_schedule(&self, schedule: &InProject) -> Result<()> {
+        self.client.delete(&path(&["schedules", &schedule.project, &schedule.name]), None).await
+    }
+
+    pub async fn schedule_times(&self, schedule: &InProject, count: u32) -> Result<Vec<ScheduledTime>> {
+        let path = path(&["schedules", &schedule.project, &schedule.name, "next"]);
+        self.piece(&query(path, &[("count", Some(count.to_string()))])).await
+    }
+
+    pub async fn run_schedule(&self, schedule: &InProject) -> Result<ScheduleRan> {
+        self.ask(&["schedules", &schedule.project, &schedule.name, "run"], &json!({})).await
+    }
+
+    pub async fn maintenance_windows(&self, project: Option<&str>) -> Result<Vec<MaintenanceWindow>> {
+        let path = query(path(&["maintenance-windows"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn create_maintenance_window(&self, new: &NewMaintenanceWindow) -> Result<MaintenanceWindow> {
+        self.ask(&["maintenance-windows"], new).await
+    }
+
+    pub async fn remove_maintenance_window(&self, window: &InProject) -> Result<()> {
+        self.client.delete(&path(&["maintenance-windows", &window.project, &window.name]), None).await
+    }
+
+    pub async fn alerts(&self, state: Option<&str>, limit: u32) -> Result<Vec<Alert>> {
+        let pairs = [("state", state.map(Into::into)), ("limit", Some(limit.to_string()))];
+        self.piece(&query(path(&["alerts"]), &pairs)).await
+    }
+
+    pub async fn acknowledge_alert(&self, id: Uuid) -> Result<Alert> {
+        self.ask(&["alerts", &id.to_string(), "acknowledge"], &json!({})).await
     }
 
     /// `filters`: what the address says beside `limit`.

@@ -12,6 +12,7 @@ mod members;
 mod metrics;
 mod openapi;
 mod refusals;
+mod schedules;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]
