@@ -1,5 +1,4 @@
-use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, StatusCode};
 use protocol::api::{CreatedTenant, Page, Problem, Restore, Run, Snapshot, Tenant};
 use serde_json::{Value, json};
 
