@@ -74,8 +74,11 @@ impl Answered {
 
 impl Site {
     pub async fn new() -> Self {
+        Self::with(Settings { router_port: 8070, ..Settings::default() }).await
+    }
+
+    pub async fn with(settings: Settings) -> Self {
         let scratch = Scratch::new().await;
-        let settings = Settings { router_port: 8070, ..Settings::default() };
         let control = Control::connect(&scratch.url(), settings).await.unwrap();
         let key = control.create_api_key("tests").await.unwrap().key;
         let router = web::router(WebState::new(control.clone(), PLATFORM_KEY));
