@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# scripts/prepare.sh demo|test|lint: installs what is missing for it, on
-# Debian 12 through apt as root (or with sudo), the rest into a cache outside
-# the checkout. Says what it does; does nothing where nothing is missing.
+# scripts/prepare.sh demo|test|lint|bench-queue: installs what is missing for
+# it, on Debian 12 through apt as root (or with sudo), the rest into a cache
+# outside the checkout. Says what it does; does nothing where nothing is missing.
 #
 # scripts/prepare.sh odoo: prints where the real Odoo 11 is (or would be).
+# scripts/prepare.sh graphile: prints the same of Graphile Worker.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -78,6 +79,16 @@ browser() {
         install_packages chromium chromium-driver fonts-dejavu-core
 }
 
+# The clocks of the chaos test jump with it.
+faketime() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || install_packages libfaketime
+}
+
+node() {
+    if command -v node >/dev/null && command -v npm >/dev/null; then return; fi
+    install_packages nodejs npm
+}
+
 # --- Tools in the cache
 
 uv_bin() { # the folder with uv in it
@@ -102,6 +113,26 @@ cargo_deny() {
     say "building cargo-deny $deny_version into $root (once; a few minutes)"
     # Not in the workspace: its settings are not meant for tools.
     (cd / && env -u CARGO_TARGET_DIR cargo install --quiet --locked "cargo-deny@$deny_version" --root "$root") >&2
+}
+
+# --- Graphile Worker, which `make bench-queue` measures beside Heddle
+
+graphile_target() {
+    printf '%s/tools/graphile-%s\n' "$cache" "$(cat "$here"/tests/peers/graphile/* | sha256sum | cut -c1-12)"
+}
+
+graphile() {
+    local target
+    target=$(graphile_target)
+    if [ -e "$target/node_modules" ]; then return; fi
+    node
+    say "installing Graphile Worker from npm into $target"
+    rm -rf "$target.new"
+    mkdir -p "$target.new"
+    cp "$here"/tests/peers/graphile/* "$target.new"
+    (cd "$target.new" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+    rm -rf "$target"
+    mv "$target.new" "$target"
 }
 
 # --- The real Odoo
@@ -143,7 +174,13 @@ test)
     postgres
     python
     browser
+    faketime
     odoo
+    ;;
+bench-queue)
+    compiler
+    postgres
+    graphile
     ;;
 lint)
     compiler
@@ -152,8 +189,11 @@ lint)
 odoo)
     odoo_target
     ;;
+graphile)
+    graphile_target
+    ;;
 *)
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
