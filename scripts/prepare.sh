@@ -3,14 +3,14 @@
 # it, on Debian 12 through apt as root (or with sudo), the rest into a cache
 # outside the checkout. Says what it does; does nothing where nothing is missing.
 #
-# scripts/prepare.sh odoo: prints where the real Odoo 11 is (or would be).
-# scripts/prepare.sh graphile: prints the same of Graphile Worker.
+# scripts/prepare.sh odoo|schemathesis|graphile: prints where it is (or would be).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/heddle
 uv_version=0.13.8
 deny_version=0.20.2
+contract=$here/crates/web/tests/contract
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -115,6 +115,25 @@ cargo_deny() {
     (cd / && env -u CARGO_TARGET_DIR cargo install --quiet --locked "cargo-deny@$deny_version" --root "$root") >&2
 }
 
+schemathesis_target() {
+    printf '%s/tools/schemathesis-%s\n' "$cache" "$(sha256sum <"$contract/requirements.txt" | cut -c1-12)"
+}
+
+schemathesis() {
+    local target uv new
+    target=$(schemathesis_target)
+    if [ -x "$target/bin/schemathesis" ]; then return; fi
+    python
+    uv=$(uv_bin)
+    new=$target.new.$$
+    say "installing schemathesis from PyPI into $target"
+    PATH="$uv:$PATH" uv venv -q --relocatable --python /usr/bin/python3 "$new" >&2
+    PATH="$uv:$PATH" uv pip install -q --no-deps --only-binary :all: --python "$new/bin/python" \
+        -r "$contract/requirements.txt" >&2
+    # Whole or not at all; somebody else may have been quicker.
+    mv -T "$new" "$target" 2>/dev/null || rm -rf "$new"
+}
+
 # --- Graphile Worker, which `make bench-queue` measures beside Heddle
 
 graphile_target() {
@@ -175,6 +194,7 @@ test)
     python
     browser
     faketime
+    schemathesis
     odoo
     ;;
 bench-queue)
@@ -189,11 +209,14 @@ lint)
 odoo)
     odoo_target
     ;;
+schemathesis)
+    schemathesis_target
+    ;;
 graphile)
     graphile_target
     ;;
 *)
-    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -1,8 +1,21 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use database::api_key::{NewApiKey, Presented};
 use jiff::Timestamp;
-use model::ApiKeyId;
+use model::access::Permission;
+use model::{ApiKeyId, UserId};
 use subtle::ConstantTimeEq;
 
-use crate::{Control, Error, Kind, Refusal, Requester, Result, secret};
+use crate::{Control, Error, Kind, Principal, Refusal, Result, secret};
+
+/// A key that was verified is taken for so long without another look. What it
+/// may do is looked at with each query all the same.
+const TAKEN_FOR: Duration = Duration::from_secs(3);
+
+/// More keys than this at the same time are looked up each time.
+const REMEMBERED: usize = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct ApiKey {
@@ -23,49 +36,160 @@ pub struct CreatedApiKey {
     pub key: String,
 }
 
+/// Keys that were verified a moment ago, by their digest, and when keys were
+/// last used, until that is written.
+#[derive(Default)]
+pub(crate) struct Keyring {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    verified: HashMap<[u8; 32], Verified>,
+    used: HashMap<ApiKeyId, Timestamp>,
+    /// Grows when something is forgotten: what was looked up before is not
+    /// remembered after.
+    forgotten: u64,
+}
+
+struct Verified {
+    principal: Principal,
+    key: ApiKeyId,
+    until: Instant,
+}
+
+impl Keyring {
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        // Each change is whole in itself, so a panic elsewhere leaves it sound.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn known(&self, digest: &[u8; 32]) -> (Option<Principal>, u64) {
+        self.with(|state| {
+            let known = state.verified.get(digest).filter(|known| known.until > Instant::now());
+            let principal = known.map(|known| (known.key, known.principal.clone()));
+            if let Some((key, _)) = &principal {
+                state.used.insert(*key, Timestamp::now());
+            }
+            (principal.map(|(_, principal)| principal), state.forgotten)
+        })
+    }
+
+    fn remember(&self, digest: [u8; 32], found: &Presented, principal: &Principal, looked: u64) {
+        let left = found.expires_at.map(|at| Duration::try_from(Timestamp::now().duration_until(at)));
+        let until = Instant::now() + left.and_then(Result::ok).unwrap_or(TAKEN_FOR).min(TAKEN_FOR);
+        self.with(|state| {
+            state.used.insert(found.id, Timestamp::now());
+            if state.verified.len() >= REMEMBERED {
+                state.verified.retain(|_, known| known.until > Instant::now());
+            }
+            if state.forgotten == looked && state.verified.len() < REMEMBERED {
+                let known = Verified { principal: principal.clone(), key: found.id, until };
+                state.verified.insert(digest, known);
+            }
+        });
+    }
+
+    fn forget(&self, which: impl Fn(&Verified) -> bool) {
+        self.with(|state| {
+            state.forgotten += 1;
+            state.verified.retain(|_, known| !which(known));
+        });
+    }
+
+    pub fn forget_user(&self, user: UserId) {
+        self.forget(|known| known.principal.user == Some(user));
+    }
+}
+
 impl Control {
+    /// A key of the installation's own, which may do everything.
     pub async fn create_api_key(&self, name: &str) -> Result<CreatedApiKey> {
-        if name.is_empty() || name.chars().count() > 100 {
-            return Err(Refusal::invalid("the name of a key must have 1 to 100 characters").into());
-        }
+        check_name(name)?;
         let (prefix, secret) = (secret::random(8)?, secret::random(40)?);
         let database = self.database().await?;
-        let id = ApiKeyId::new();
-        database::api_key::insert(&database, id, name, &prefix, &secret::digest(&secret)).await?;
-        let api_key = get(&database, id).await?;
+        let new = NewApiKey {
+            id: ApiKeyId::new(),
+            name,
+            prefix: &prefix,
+            secret_hash: &secret::digest(&secret),
+            user: None,
+            project: None,
+            scopes: Permission::ALL,
+            expires_at: None,
+        };
+        database::api_key::insert(&database, &new).await?;
+        let api_key = get(&database, new.id).await?;
         Ok(CreatedApiKey { api_key, key: format!("hk_{prefix}_{secret}") })
     }
 
     /// Newest first.
     pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        let keys = database::api_key::list(&self.database().await?).await?;
+        let keys = database::api_key::list(&self.database().await?, None).await?;
         Ok(keys.into_iter().map(shown).collect())
     }
 
     pub async fn revoke_api_key(&self, key: ApiKeyId) -> Result<ApiKey> {
         let database = self.database().await?;
         database::api_key::revoke(&database, key).await?;
+        self.inner.keyring.forget(|known| known.key == key);
         get(&database, key).await
     }
 
     /// Whose a bearer key is; refused with `unauthenticated` otherwise.
-    pub async fn verify_api_key(&self, key: &str) -> Result<Requester> {
-        let refused = || Error::from(Refusal::new(Kind::Unauthenticated, "the API key is not valid"));
+    pub async fn verify_api_key(&self, key: &str) -> Result<Principal> {
+        let keyring = &self.inner.keyring;
+        let digest = secret::digest(key);
+        let (known, looked) = keyring.known(&digest);
+        if let Some(principal) = known {
+            return Ok(principal);
+        }
+        let refused = || refused("the API key is not valid");
         let (prefix, secret) =
             key.strip_prefix("hk_").and_then(|key| key.split_once('_')).ok_or_else(refused)?;
-        let database = self.database().await?;
-        let found = database::api_key::find(&database, prefix).await?.ok_or_else(refused)?;
+        let found = database::api_key::find(&self.database().await?, prefix).await?.ok_or_else(refused)?;
         if !bool::from(found.secret_hash.ct_eq(&secret::digest(secret))) {
             return Err(refused());
         }
-        if let Some(at) = found.revoked_at {
-            return Err(
-                Refusal::new(Kind::Unauthenticated, format!("the API key was revoked at {at}")).into()
-            );
-        }
-        database::api_key::used(&database, found.id).await?;
-        Ok(Requester::ApiKey(found.id))
+        check(&found)?;
+        let principal = Principal::api_key(found.id, found.user);
+        keyring.remember(digest, &found, &principal, looked);
+        Ok(principal)
     }
+
+    /// Writes when keys were last used, of all that were used since; how many.
+    pub(crate) async fn note_used_keys(&self) -> Result<u64> {
+        let used = self.inner.keyring.with(|state| std::mem::take(&mut state.used));
+        if used.is_empty() {
+            return Ok(0);
+        }
+        let used: Vec<_> = used.into_iter().collect();
+        Ok(database::api_key::used(&self.database().await?, &used).await?)
+    }
+}
+
+fn refused(why: impl Into<String>) -> Error {
+    Refusal::new(Kind::Unauthenticated, why).hint("`heddle key create` makes a new one").into()
+}
+
+fn check(found: &Presented) -> Result<()> {
+    if let Some(at) = found.revoked_at {
+        return Err(refused(format!("the API key was revoked at {at}")));
+    }
+    if let Some(at) = found.expires_at.filter(|at| *at <= Timestamp::now()) {
+        return Err(refused(format!("the API key expired at {at}")));
+    }
+    if found.disabled_at.is_some() {
+        return Err(refused("the API key's user is disabled"));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.chars().count() > 100 || name.contains('\0') {
+        return Err(Refusal::invalid("the name of a key must have 1 to 100 characters"));
+    }
+    Ok(())
 }
 
 async fn get(on: &impl database::On, id: ApiKeyId) -> Result<ApiKey> {

@@ -1,13 +1,15 @@
 use std::fmt;
 
-use model::{ApiKeyId, UserId};
+use model::{ApiKeyId, ScheduleId, UserId};
 
 /// Who asks for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Requester {
     User(UserId),
     ApiKey(ApiKeyId),
-    /// Control itself: schedules and what follows from a recorded fact.
+    /// Control, when a schedule's time has come.
+    Schedule(ScheduleId),
+    /// Control itself: what follows from a recorded fact.
     Platform,
 }
 
@@ -16,6 +18,7 @@ impl fmt::Display for Requester {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
             Self::ApiKey(id) => write!(f, "key:{id}"),
+            Self::Schedule(id) => write!(f, "schedule:{id}"),
             Self::Platform => f.write_str("platform"),
         }
     }

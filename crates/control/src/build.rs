@@ -1,11 +1,15 @@
 use database::run::About;
 use model::BuildId;
-use protocol::api::{Build, NewBuild};
+use protocol::api::{Build, NewBuild, Page};
 use protocol::internal::BuildWork;
 use serde_json::json;
 
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Refusal, Result};
+use crate::{Asked, Control, Refusal, Result, Slice};
+
+const LONGEST_PATH: usize = 4000;
+const MOST_ADDONS: usize = 100;
+const MOST_MODULES: usize = 1000;
 
 impl Control {
     /// Queues the run that makes its template.
@@ -42,13 +46,15 @@ impl Control {
     }
 
     /// All, or one project's; newest first.
-    pub async fn builds(&self, project: Option<&str>) -> Result<Vec<Build>> {
+    pub async fn builds(&self, project: Option<&str>, slice: &Slice<BuildId>) -> Result<Page<Build>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        database::build::list(&database, project).await?.into_iter().map(shown).collect()
+        let builds = database::build::list(&database, project, slice.after, slice.rows()).await?;
+        let builds: Result<Vec<Build>> = builds.into_iter().map(shown).collect();
+        Ok(slice.page(builds?, |build| build.id.to_string()))
     }
 
     pub async fn build(&self, build: BuildId) -> Result<Build> {
@@ -78,6 +84,17 @@ fn check(new: &NewBuild) -> Result<(), Refusal> {
             return Err(Refusal::invalid(format!("the path {path:?} is not absolute"))
                 .hint("name it from / on, as it is on the worker's host"));
         }
+        if path.chars().count() > LONGEST_PATH {
+            return Err(Refusal::invalid(format!("a path is longer than {LONGEST_PATH} characters")));
+        }
+    }
+    if new.addons.len() > MOST_ADDONS {
+        return Err(Refusal::invalid(format!("there are more than {MOST_ADDONS} addons folders"))
+            .hint("put them into fewer folders"));
+    }
+    if new.modules.len() > MOST_MODULES {
+        return Err(Refusal::invalid(format!("there are more than {MOST_MODULES} modules"))
+            .hint("what others depend on comes with them"));
     }
     if new.modules.is_empty() {
         return Err(Refusal::invalid("a build needs at least one module").hint("`base` is always there"));

@@ -1,8 +1,8 @@
 use model::project::BuildState;
-use model::{BuildId, EnvironmentId, Slug};
-use protocol::api::{Environment, NewEnvironment};
+use model::{BuildId, EnvironmentId, EnvironmentPath, Slug};
+use protocol::api::{Environment, NewEnvironment, Page};
 
-use crate::{Control, Kind, Refusal, Result};
+use crate::{Control, Kind, Refusal, Result, Slice};
 
 impl Control {
     /// Its build must be a ready one of the project.
@@ -49,15 +49,22 @@ impl Control {
         find(&database, &id.to_string()).await.map(shown)
     }
 
-    /// All, or one project's.
-    pub async fn environments(&self, project: Option<&str>) -> Result<Vec<Environment>> {
+    /// All, or one project's; by their names as `PROJECT/NAME`.
+    pub async fn environments(
+        &self,
+        project: Option<&str>,
+        slice: &Slice<EnvironmentPath>,
+    ) -> Result<Page<Environment>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        let environments = database::environment::list(&database, project).await?;
-        Ok(environments.into_iter().map(shown).collect())
+        let after = slice.after.as_ref().map(|after| (after.project.as_str(), after.name.as_str()));
+        let environments = database::environment::list(&database, project, after, slice.rows()).await?;
+        Ok(slice.page(environments.into_iter().map(shown).collect(), |environment| {
+            format!("{}/{}", environment.project, environment.name)
+        }))
     }
 
     /// `environment` is `PROJECT/NAME` or an id.

@@ -16,6 +16,8 @@ model::written_enum! {
         WrongState = "wrong-state",
         /// A report under a lease that is no longer the run's.
         Stale = "stale",
+        /// It is not the version that was looked at any more.
+        Changed = "changed",
         /// The idempotency key was used for another request.
         KeyReused = "key-reused",
         /// Too many attempts; the hint says until when.
@@ -34,6 +36,7 @@ impl Kind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
             Self::Unavailable => 503,
@@ -97,6 +100,8 @@ pub enum Error {
     Database(#[from] database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
+    #[error("use the keys of the secrets")]
+    Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
     #[error("read what is stored of {what}")]

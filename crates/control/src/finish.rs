@@ -10,6 +10,7 @@ impl Control {
     /// lease, it succeeds. A success whose post-condition does not hold is a
     /// failure.
     pub async fn finish(&self, run: RunId, finish: Finish) -> Result<()> {
+        let redactor = self.redactor_of_run(run).await?;
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
         let Some(held) = database::lease::hold(&transaction, run, finish.fence).await? else {
@@ -23,7 +24,9 @@ impl Control {
                 None => (RunState::Succeeded, None, None),
                 Some(unmet) => (RunState::Failed, Some(unmet), None),
             },
-            Outcome::Failed { reason, hint } => (RunState::Failed, Some(reason), hint),
+            Outcome::Failed { reason, hint } => {
+                (RunState::Failed, Some(redactor.clean(reason)), hint.map(|hint| redactor.clean(hint)))
+            }
             Outcome::Cancelled => (RunState::Cancelled, Some("it was cancelled".to_owned()), None),
         };
         if let Some(reason) = &reason {

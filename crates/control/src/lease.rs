@@ -30,6 +30,8 @@ impl Control {
         if events.events.is_empty() {
             return Ok(());
         }
+        // Before anything is cut off: the rest of a secret would no longer be known for one.
+        let redactor = self.redactor_of_run(run).await?;
         let progress = events.events.iter().rev().find_map(|event| fraction(event.progress));
         let rows: Vec<_> = events
             .events
@@ -38,8 +40,8 @@ impl Control {
                 at: event.at,
                 level: event.level,
                 // PostgreSQL's text has no NUL.
-                message: event
-                    .message
+                message: redactor
+                    .clean(event.message)
                     .chars()
                     .filter(|c| *c != '\0')
                     .take(database::event::LONGEST)

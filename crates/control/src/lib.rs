@@ -6,9 +6,14 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod principal;
+mod redact;
+mod seal;
 mod secret;
 mod settings;
+mod slice;
 
+mod alert;
 mod api_key;
 mod build;
 mod claim;
@@ -17,10 +22,14 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod maintenance_window;
+mod metric;
 mod project;
 mod restore;
 mod route;
 mod run;
+mod schedule;
+mod secret_store;
 mod session;
 mod snapshot;
 mod status;
@@ -34,9 +43,12 @@ pub mod reconcile;
 pub use api_key::{ApiKey, CreatedApiKey};
 pub use asked::{Asked, Requester};
 pub use error::{Error, Kind, Refusal, Result};
+pub use principal::Principal;
 pub use run::RunFilter;
+pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
+pub use slice::Slice;
 pub use user::User;
 
 use std::sync::Arc;
@@ -48,10 +60,12 @@ use tokio::sync::{Notify, Semaphore};
 /// process may have changed what they wait for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The control plane's operations. Cheap to clone.
+/// The control plane's operations. Cheap to clone. As it is connected it acts
+/// on its own account; `acting_as` and `as_worker` bind it to who asks.
 #[derive(Clone)]
 pub struct Control {
     inner: Arc<Inner>,
+    claims: Arc<database::Claims>,
 }
 
 struct Inner {
@@ -62,6 +76,9 @@ struct Inner {
     told: Notify,
     routed: Notify,
     questions: log::Desk,
+    keyring: api_key::Keyring,
+    key_file: seal::KeyFile,
+    redactors: secret_store::Redactors,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -70,7 +87,8 @@ impl Control {
     /// Connects as the lesser role to a migrated database; refuses one that a
     /// newer Heddle has migrated. `url` is a PostgreSQL connection string.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self> {
-        let database = database::Pool::connect(url, 16).await?;
+        let database = database::Pool::connect(url, database::Sizes::default()).await?;
+        let key_file = seal::KeyFile::new(settings.secrets_key.clone());
         let inner = Inner {
             database,
             settings,
@@ -78,17 +96,21 @@ impl Control {
             told: Notify::new(),
             routed: Notify::new(),
             questions: log::Desk::default(),
+            keyring: api_key::Keyring::default(),
+            key_file,
+            redactors: secret_store::Redactors::default(),
             hashing: Semaphore::new(2),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })
     }
 
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
+    /// A connection on which every transaction says who acts.
     async fn database(&self) -> Result<database::Connection> {
-        Ok(self.inner.database.get().await?)
+        Ok(self.inner.database.get_as(&self.claims).await?)
     }
 
     /// After a commit that may have queued a run or freed a tenant.

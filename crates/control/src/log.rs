@@ -69,7 +69,7 @@ impl Drop for Pending<'_> {
 impl Control {
     /// The last `lines` (at most 10,000) of a tenant's log, asked of its worker.
     pub async fn tenant_log(&self, tenant: &str, source: LogSource, lines: u32) -> Result<LogLines> {
-        let (name, placed) = {
+        let (row, placed) = {
             let database = self.database().await?;
             let tenant = crate::tenant::find(&database, tenant).await?;
             let placed = match tenant.placed {
@@ -79,8 +79,9 @@ impl Control {
                     .await?
                     .map(|database| (tenant.id, database.lineage, database.worker)),
             };
-            (tenant.name, placed)
+            (tenant, placed)
         };
+        let name = &row.name;
         let Some((tenant, lineage, worker)) = placed else {
             return Err(Refusal::wrong_state(format!("{name} has no log yet"))
                 .hint("its provision has not come so far; follow its run")
@@ -89,7 +90,10 @@ impl Control {
         let ask = Ask::TenantLog { tenant, lineage, source, lines: lines.clamp(1, 10_000) };
         let mut pending = self.inner.questions.ask(worker, ask);
         match timeout(self.settings().answer_wait, &mut pending.answer).await {
-            Ok(Ok(lines)) => Ok(LogLines { lines }),
+            Ok(Ok(lines)) => {
+                let redactor = self.redactor_of_tenant(&row).await?;
+                Ok(LogLines { lines: lines.into_iter().map(|line| redactor.clean(line)).collect() })
+            }
             _ => Err(Refusal::new(Kind::Unavailable, format!("the worker of {name} does not answer"))
                 .hint("`heddle status` shows whether it runs; try again")
                 .into()),

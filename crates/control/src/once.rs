@@ -53,6 +53,12 @@ impl Once {
         Self { requester, key: key.map(|key| (key.to_owned(), Sha256::digest(key).into())) }
     }
 
+    /// One of several runs that a request queues, each under a key of its own.
+    pub fn under(by: crate::Requester, key: String) -> Self {
+        let hash = Sha256::digest(&key).into();
+        Self { requester: by.to_string(), key: Some((key, hash)) }
+    }
+
     /// The run that was queued under the key before.
     pub async fn before(&self, on: &impl On) -> Result<Option<database::run::Run>> {
         let Some((key, hash)) = &self.key else { return Ok(None) };

@@ -1,7 +1,7 @@
 use model::{ProjectId, Slug};
-use protocol::api::{NewProject, Project};
+use protocol::api::{NewProject, Page, Project};
 
-use crate::{Control, Kind, Refusal, Result};
+use crate::{Control, Kind, Refusal, Result, Slice};
 
 impl Control {
     pub async fn create_project(&self, new: NewProject) -> Result<Project> {
@@ -20,9 +20,10 @@ impl Control {
     }
 
     /// By name.
-    pub async fn projects(&self) -> Result<Vec<Project>> {
-        let projects = database::project::list(&self.database().await?).await?;
-        Ok(projects.into_iter().map(shown).collect())
+    pub async fn projects(&self, slice: &Slice<Slug>) -> Result<Page<Project>> {
+        let after = slice.after.as_ref().map(Slug::as_str);
+        let projects = database::project::list(&self.database().await?, after, slice.rows()).await?;
+        Ok(slice.page(projects.into_iter().map(shown).collect(), |project| project.name.clone()))
     }
 
     /// `project` is a name or an id.

@@ -4,13 +4,13 @@ use model::restore::{RestoreState, Target};
 use model::run::RunKind;
 use model::snapshot::SnapshotState;
 use model::{RestoreId, RunId};
-use protocol::api::{NewRestore, Restore, RestorePlan};
+use protocol::api::{NewRestore, Page, Restore, RestorePlan};
 use serde_json::json;
 
 use crate::matter::expect;
 use crate::once::{Once, Queued};
 use crate::tenant::restorable_from;
-use crate::{Asked, Control, Error, Refusal, Result};
+use crate::{Asked, Control, Error, Refusal, Result, Slice};
 
 impl Control {
     /// Queues the making of a plan; nothing is restored before `confirm_restore`.
@@ -90,10 +90,12 @@ impl Control {
     }
 
     /// A tenant's, newest first.
-    pub async fn restores(&self, tenant: &str) -> Result<Vec<Restore>> {
+    pub async fn restores(&self, tenant: &str, slice: &Slice<RestoreId>) -> Result<Page<Restore>> {
         let database = self.database().await?;
         let tenant = crate::tenant::find(&database, tenant).await?;
-        database::restore::list(&database, tenant.id).await?.into_iter().map(shown).collect()
+        let restores = database::restore::list(&database, tenant.id, slice.after, slice.rows()).await?;
+        let restores: Result<Vec<Restore>> = restores.into_iter().map(shown).collect();
+        Ok(slice.page(restores?, |restore| restore.id.to_string()))
     }
 
     /// A time is good if the tenant's history covers it.

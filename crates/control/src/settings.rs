@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What control needs to know of its surroundings. Tests shorten the times.
@@ -17,8 +18,14 @@ pub struct Settings {
     pub worker_silence: Duration,
     /// A session that was idle this long ends.
     pub session_idle: Duration,
+    /// The file with the keys that secrets' data keys are wrapped by.
+    pub secrets_key: Option<PathBuf>,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// What alerts are opened by.
+    pub alerts: model::alert::Thresholds,
+    /// So many tenants get metrics of their own, those with the oldest backups.
+    pub metrics_tenants: u32,
     /// Shown by `status`.
     pub version: String,
 }
@@ -33,7 +40,10 @@ impl Default for Settings {
             backup_every: Duration::from_secs(24 * 60 * 60),
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),
+            secrets_key: None,
             answer_wait: Duration::from_secs(10),
+            alerts: model::alert::Thresholds::default(),
+            metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -3,11 +3,11 @@ use jiff::{SignedDuration, Timestamp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::TenantState;
 use model::{Slug, SnapshotId};
-use protocol::api::{NewSnapshot, Snapshot};
+use protocol::api::{NewSnapshot, Page, Snapshot};
 use serde_json::json;
 
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Error, Kind, Refusal, Result};
+use crate::{Asked, Control, Kind, Refusal, Result, Slice};
 
 impl Control {
     /// Kept to the end of the retention window, or to `expires_at` within it.
@@ -55,10 +55,12 @@ impl Control {
     }
 
     /// A tenant's, newest first.
-    pub async fn snapshots(&self, tenant: &str) -> Result<Vec<Snapshot>> {
+    pub async fn snapshots(&self, tenant: &str, slice: &Slice<SnapshotId>) -> Result<Page<Snapshot>> {
         let database = self.database().await?;
         let tenant = crate::tenant::find(&database, tenant).await?;
-        database::snapshot::list(&database, tenant.id).await?.into_iter().map(shown).collect()
+        let snapshots = database::snapshot::list(&database, tenant.id, slice.after, slice.rows()).await?;
+        let snapshots: Result<Vec<Snapshot>> = snapshots.into_iter().map(shown).collect();
+        Ok(slice.page(snapshots?, |snapshot| snapshot.id.to_string()))
     }
 
     /// `snapshot` is a name or an id of one of the tenant's.
@@ -68,7 +70,7 @@ impl Control {
         shown(find(&database, &tenant, snapshot).await?)
     }
 
-    fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
+    pub(crate) fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
         let settings = self.settings();
         let last = now.checked_add(settings.retention()).unwrap_or(Timestamp::MAX);
         match asked {
@@ -147,7 +149,7 @@ async fn taken_by(on: &impl database::On, run: &database::run::Run) -> Result<Sn
     shown(get(on, id).await?)
 }
 
-fn shown(snapshot: database::snapshot::Snapshot) -> Result<Snapshot, Error> {
+fn shown(snapshot: database::snapshot::Snapshot) -> Result<Snapshot> {
     let run = crate::run::of(snapshot.run_id, "snapshot", snapshot.id)?;
     Ok(Snapshot {
         id: snapshot.id.0,

@@ -2,6 +2,9 @@ use protocol::api::{Status, WorkerStatus};
 
 use crate::{Control, Result};
 
+/// More are for `tenants` to list, piece by piece.
+const MOST_TENANTS: i64 = 1000;
+
 impl Control {
     pub async fn status(&self) -> Result<Status> {
         let database = self.database().await?;
@@ -9,7 +12,7 @@ impl Control {
         let silence = self.settings().worker_silence;
         let workers = database::worker::list(&database).await?;
         let counts = database::run::counts(&database).await?;
-        let tenants = database::tenant::list(&database, None).await?;
+        let tenants = database::tenant::list(&database, None, None, MOST_TENANTS).await?;
         Ok(Status {
             version: self.settings().version.clone(),
             workers: workers

@@ -3,12 +3,12 @@ use jiff::Timestamp;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
-use protocol::api::{CreatedTenant, NewTenant, Tenant};
+use protocol::api::{CreatedTenant, NewTenant, Page, Tenant};
 use serde_json::json;
 
 use crate::matter::expect;
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, secret};
+use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, Slice, secret};
 
 /// The login of Odoo's administrator.
 const ADMIN: &str = "admin";
@@ -99,14 +99,16 @@ impl Control {
     }
 
     /// All, or one environment's (`PROJECT/NAME` or an id); by name.
-    pub async fn tenants(&self, environment: Option<&str>) -> Result<Vec<Tenant>> {
+    pub async fn tenants(&self, environment: Option<&str>, slice: &Slice<Slug>) -> Result<Page<Tenant>> {
         let database = self.database().await?;
         let environment = match environment {
             Some(environment) => Some(crate::environment::find(&database, environment).await?.id),
             None => None,
         };
-        let tenants = database::tenant::list(&database, environment).await?;
-        Ok(tenants.into_iter().map(|tenant| self.shown(tenant)).collect())
+        let after = slice.after.as_ref().map(Slug::as_str);
+        let tenants = database::tenant::list(&database, environment, after, slice.rows()).await?;
+        let tenants = tenants.into_iter().map(|tenant| self.shown(tenant)).collect();
+        Ok(slice.page(tenants, |tenant: &Tenant| tenant.name.clone()))
     }
 
     /// `tenant` is a name or an id, here and below.

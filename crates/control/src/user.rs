@@ -24,7 +24,7 @@ impl Control {
     pub async fn bootstrap_admin(&self) -> Result<Option<String>> {
         {
             let database = self.database().await?;
-            database::user::insert(&database, UserId::new(), ADMIN).await?;
+            database::user::insert(&database, UserId::new(), ADMIN, true).await?;
             if find(&database, ADMIN).await?.password_hash.is_some() {
                 return Ok(None);
             }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use database::observation::Observation;
 use model::{BuildId, WorkerId};
@@ -66,7 +66,17 @@ impl Control {
                 cell_port: seen.cell_port,
             })
             .collect();
-        let changed = database::observation::record(&self.database().await?, worker, &rows).await?;
+        let database = self.database().await?;
+        let changed = database::observation::record(&database, worker, &rows).await?;
+        if !observed.disks.is_empty() {
+            let disks: BTreeMap<_, _> = observed.disks.iter().map(|disk| (disk.place, disk)).collect();
+            let disks: Vec<_> = disks.into_values().map(|disk| (disk.place, disk.total, disk.free)).collect();
+            database::observation::disks(&database, worker, &disks).await?;
+        }
+        if !observed.wal.is_empty() {
+            let wal: BTreeMap<_, _> = observed.wal.iter().map(|wal| (wal.tenant, wal.bytes)).collect();
+            database::observation::wal(&database, worker, &wal.into_iter().collect::<Vec<_>>()).await?;
+        }
         if changed > 0 {
             self.routed();
         }

@@ -8,7 +8,12 @@
 --
 -- Who acts is said once for each transaction, in settings that end with it:
 -- heddle.user, heddle.key, heddle.via, heddle.address, heddle.request,
--- heddle.worker. Unset, nobody acts, and nothing is seen.
+-- heddle.worker. Unset, nobody acts, and nothing is seen. Control says only what
+-- it has verified; nobody else can log in.
+--
+-- Policies compare a column with a set that is computed once for each query
+-- (`project_id IN (SELECT ops.my_projects())`); a function called for each row
+-- would take fifty times as long.
 
 CREATE FUNCTION ops.claim(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -22,13 +27,18 @@ CREATE FUNCTION ops.my_worker() RETURNS uuid
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN ops.claim('worker')::uuid;
 
+-- Control's own acts: its connections keep the role that they logged in as.
+CREATE FUNCTION ops.is_platform() RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN current_setting('role') = 'none';
+
 -- What a permission lets its holder do is said where it is asked for:
 --   read        see a project and all that is in it
 --   test        snapshots, restores and runs of what is not production
 --   develop     builds; environments and tenants that are not production
 --   operate     all of that with production
 --   administer  members, keys, secrets, schedules, policies
---   own         end a project, give it away
+--   own         make and unmake owners
 CREATE TABLE ops.roles (
     name        text PRIMARY KEY CONSTRAINT roles_name_written
                 CHECK (name IN ('owner', 'admin', 'developer', 'tester', 'viewer')),
@@ -89,44 +99,49 @@ CREATE INDEX api_keys_project ON ops.api_keys (project_id);
 
 -- The functions below are the owner's: they read what their callers may not.
 
+-- Who acts, if they may act at all: no row for nobody, a disabled user, a key
+-- that is revoked or has expired. A key reaches as far as its scopes, its
+-- project and its user.
+CREATE VIEW ops.acting WITH (security_invoker = true) AS
+    SELECT u.id AS user_id, u.operator, NULL::uuid AS project_id,
+           ARRAY['read', 'test', 'develop', 'operate', 'administer', 'own'] AS scopes
+    FROM ops.users u
+    WHERE ops.claim('key') IS NULL AND u.id = ops.me() AND u.disabled_at IS NULL
+    UNION ALL
+    SELECT k.user_id, COALESCE(u.operator, true), k.project_id, k.scopes
+    FROM ops.api_keys k LEFT JOIN ops.users u ON u.id = k.user_id
+    WHERE k.id = ops.claim('key')::uuid AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > now())
+      AND (k.user_id IS NULL OR u.disabled_at IS NULL);
+
+CREATE FUNCTION ops.myself() RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT a.user_id FROM ops.acting a;
+END;
+
+-- A key that is to act as one needs every scope.
 CREATE FUNCTION ops.is_operator() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-    RETURN CASE
-        WHEN ops.claim('key') IS NULL THEN
-            EXISTS (SELECT FROM ops.users u WHERE u.id = ops.me() AND u.operator AND u.disabled_at IS NULL)
-        ELSE EXISTS (
-            SELECT FROM ops.api_keys k LEFT JOIN ops.users u ON u.id = k.user_id
-            WHERE k.id = ops.claim('key')::uuid AND k.revoked_at IS NULL AND k.project_id IS NULL
-              AND 'own' = ANY (k.scopes)
-              AND (k.user_id IS NULL OR (u.operator AND u.disabled_at IS NULL)))
-    END;
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM ops.acting a
+                   WHERE a.operator AND a.project_id IS NULL AND 'own' = ANY (a.scopes));
+END;
 
 -- The projects in which the caller has a permission.
 CREATE FUNCTION ops.my_projects(wanted text DEFAULT 'read') RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 50
 BEGIN ATOMIC
-    WITH acting AS (
-        -- One row: for whom, and how far a key reaches.
-        SELECT u.id, u.operator, NULL::uuid AS project_id
-        FROM ops.users u
-        WHERE ops.claim('key') IS NULL AND u.id = ops.me() AND u.disabled_at IS NULL
-        UNION ALL
-        SELECT k.user_id, COALESCE(u.operator, true), k.project_id
-        FROM ops.api_keys k LEFT JOIN ops.users u ON u.id = k.user_id
-        WHERE k.id = ops.claim('key')::uuid AND k.revoked_at IS NULL
-          AND (k.expires_at IS NULL OR k.expires_at > now())
-          AND wanted = ANY (k.scopes) AND (k.user_id IS NULL OR u.disabled_at IS NULL)
-    )
     SELECT m.project_id
-    FROM acting a
-    JOIN ops.project_members m ON m.user_id = a.id
+    FROM ops.acting a
+    JOIN ops.project_members m ON m.user_id = a.user_id
     JOIN ops.roles r ON r.name = m.role
-    WHERE NOT a.operator AND wanted = ANY (r.permissions)
+    WHERE NOT a.operator AND wanted = ANY (a.scopes) AND wanted = ANY (r.permissions)
       AND (a.project_id IS NULL OR m.project_id = a.project_id)
     UNION ALL
     SELECT p.id
-    FROM acting a JOIN ops.projects p ON a.project_id IS NULL OR p.id = a.project_id
-    WHERE a.operator;
+    FROM ops.acting a JOIN ops.projects p ON a.project_id IS NULL OR p.id = a.project_id
+    WHERE a.operator AND wanted = ANY (a.scopes);
 END;
 
 -- The environments in which the caller has a permission: production asks for
@@ -142,51 +157,136 @@ BEGIN ATOMIC
       AND e.project_id IN (SELECT ops.my_projects(CASE WHEN wanted IN ('test', 'develop') THEN 'operate'
                                                        ELSE wanted END))
     UNION
-    SELECT g.environment_id
-    FROM ops.env_permissions g JOIN ops.environments e ON e.id = g.environment_id
-    WHERE g.user_id = ops.me()
-      AND (g.permission = wanted OR (g.permission = 'operate' AND wanted IN ('test', 'develop')))
-      -- A key's own bounds hold here as well.
-      AND e.project_id IN (SELECT ops.my_projects('read'))
-      AND (ops.claim('key') IS NULL
-           OR wanted = ANY ((SELECT k.scopes FROM ops.api_keys k WHERE k.id = ops.claim('key')::uuid)::text[]));
+    -- What was granted beyond a member's role. A key's own bounds hold here as well.
+    SELECT e.id
+    FROM ops.acting a
+    JOIN ops.env_permissions g ON g.user_id = a.user_id
+    JOIN ops.environments e ON e.id = g.environment_id
+    WHERE (g.permission = wanted OR (g.permission = 'operate' AND wanted IN ('test', 'develop')))
+      AND CASE WHEN e.stage = 'production' AND wanted IN ('test', 'develop') THEN 'operate'
+               ELSE wanted END = ANY (a.scopes)
+      AND e.project_id IN (SELECT ops.my_projects());
 END;
 
--- What a worker may touch: the runs it holds, and the tenants of those and of
--- the clusters on its host.
+-- Whether a new key would reach no further than what makes it.
+CREATE FUNCTION ops.within_my_key(scopes text[], project uuid, expires_at timestamptz) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT ops.claim('key') IS NULL OR EXISTS (
+        SELECT FROM ops.api_keys k
+        WHERE k.id = ops.claim('key')::uuid
+          AND within_my_key.scopes <@ k.scopes
+          AND (k.project_id IS NULL OR k.project_id = project)
+          AND (k.expires_at IS NULL OR within_my_key.expires_at <= k.expires_at));
+END;
+
+-- The id of a login, for whoever may make somebody a member.
+CREATE FUNCTION ops.find_user(wanted text) RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT u.id FROM ops.users u
+    WHERE u.login = wanted AND (ops.is_platform() OR EXISTS (SELECT ops.my_projects('administer')));
+END;
+
+-- Ends a user's sessions: their own, or as an operator.
+CREATE FUNCTION ops.end_sessions(whose uuid) RETURNS void
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    DELETE FROM ops.sessions s
+    WHERE s.user_id = whose AND (ops.is_platform() OR ops.is_operator() OR whose = ops.myself());
+END;
+
+-- What a worker may touch: the runs it holds and what they are about; the
+-- tenants on its host, held or not.
 CREATE FUNCTION ops.my_runs() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-    BEGIN ATOMIC
-        SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
-    END;
+BEGIN ATOMIC
+    SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
+END;
+
+CREATE FUNCTION ops.held_tenants() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
+BEGIN ATOMIC
+    SELECT r.tenant_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+    WHERE l.worker_id = ops.my_worker() AND r.tenant_id IS NOT NULL;
+END;
+
+CREATE FUNCTION ops.held_builds() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
+BEGIN ATOMIC
+    SELECT r.build_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+    WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL;
+END;
 
 CREATE FUNCTION ops.my_tenants() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-    BEGIN ATOMIC
-        SELECT l.tenant_id FROM ops.leases l WHERE l.worker_id = ops.my_worker() AND l.tenant_id IS NOT NULL
-        UNION
-        SELECT d.tenant_id
-        FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
-        WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
-    END;
+BEGIN ATOMIC
+    SELECT ops.held_tenants()
+    UNION
+    SELECT d.tenant_id
+    FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
+    WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
+END;
+
+-- Those of its host, and those of the tenants it holds wherever they are.
+CREATE FUNCTION ops.my_clusters() RETURNS SETOF uuid
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
+BEGIN ATOMIC
+    SELECT c.id FROM ops.clusters c WHERE c.worker_id = ops.my_worker()
+    UNION
+    SELECT d.cluster_id FROM ops.tenant_databases d WHERE d.tenant_id IN (SELECT ops.held_tenants());
+END;
 
 CREATE FUNCTION ops.my_builds() RETURNS SETOF uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-    BEGIN ATOMIC
-        SELECT r.build_id
-        FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
-        WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL
-        UNION
-        SELECT e.build_id
-        FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
-        WHERE t.id IN (SELECT ops.my_tenants());
-    END;
+BEGIN ATOMIC
+    SELECT ops.held_builds()
+    UNION
+    SELECT e.build_id
+    FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
+    WHERE t.id IN (SELECT ops.my_tenants());
+END;
 
-REVOKE ALL ON FUNCTION ops.is_operator(), ops.my_projects(text), ops.my_environments(text), ops.my_runs(),
-    ops.my_tenants(), ops.my_builds() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ops.is_operator(), ops.my_projects(text), ops.my_environments(text)
+-- Keeps others from changing a tenant until the transaction ends. Whoever may
+-- test it may hold it still without being allowed to change it.
+CREATE FUNCTION ops.lock_tenant(tenant uuid) RETURNS text
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT t.state FROM ops.tenants t
+    WHERE t.id = tenant
+      AND (ops.is_platform() OR t.environment_id IN (SELECT ops.my_environments('test'))
+           OR t.id IN (SELECT ops.held_tenants()))
+    FOR UPDATE;
+END;
+
+-- A project that has an owner keeps one, whoever acts.
+CREATE FUNCTION ops.keep_an_owner() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    -- Two owners who leave at once come one after the other.
+    PERFORM FROM ops.projects WHERE id = OLD.project_id FOR NO KEY UPDATE;
+    IF NOT EXISTS (SELECT FROM ops.project_members WHERE project_id = OLD.project_id AND role = 'owner') THEN
+        RAISE EXCEPTION 'a project keeps an owner'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'project_members_last_owner',
+                  SCHEMA = 'ops', TABLE = 'project_members';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE OF role ON ops.project_members
+    FOR EACH ROW WHEN (OLD.role = 'owner') EXECUTE FUNCTION ops.keep_an_owner();
+
+REVOKE ALL ON ops.acting FROM PUBLIC;
+REVOKE ALL ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid), ops.my_runs(),
+    ops.held_tenants(), ops.held_builds(), ops.my_tenants(), ops.my_clusters(), ops.my_builds(),
+    ops.lock_tenant(uuid), ops.keep_an_owner() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid)
     TO heddle_control, heddle_user;
-GRANT EXECUTE ON FUNCTION ops.my_runs(), ops.my_tenants(), ops.my_builds() TO heddle_control, heddle_worker;
+GRANT EXECUTE ON FUNCTION ops.my_runs(), ops.held_tenants(), ops.held_builds(), ops.my_tenants(),
+    ops.my_clusters(), ops.my_builds() TO heddle_control, heddle_worker;
+GRANT EXECUTE ON FUNCTION ops.lock_tenant(uuid) TO heddle_control, heddle_user, heddle_worker;
 
 -- Called at the end of each migration that makes a table: nothing is left open.
 -- The owner's functions and control's own acts see every row; what a user and
@@ -210,6 +310,7 @@ REVOKE ALL ON FUNCTION ops.secure_tables() FROM PUBLIC;
 
 SELECT ops.secure_tables();
 
+-- Of no project, and no secret: everybody reads them.
 GRANT SELECT ON ops.roles, ops.schema_migrations TO heddle_control, heddle_user, heddle_worker;
 CREATE POLICY everybody ON ops.roles FOR SELECT TO heddle_user, heddle_worker USING (true);
 CREATE POLICY everybody ON ops.schema_migrations FOR SELECT TO heddle_user, heddle_worker USING (true);
@@ -217,8 +318,10 @@ CREATE POLICY everybody ON ops.schema_migrations FOR SELECT TO heddle_user, hedd
 -- Projects and what belongs to one.
 
 GRANT SELECT, INSERT ON ops.projects TO heddle_user;
+-- An operator is asked for apart: a project that was made just now is in no
+-- set that the same statement computes.
 CREATE POLICY seen ON ops.projects FOR SELECT TO heddle_user
-    USING (id IN (SELECT ops.my_projects()));
+    USING ((SELECT ops.is_operator()) OR id IN (SELECT ops.my_projects()));
 CREATE POLICY made ON ops.projects FOR INSERT TO heddle_user
     WITH CHECK ((SELECT ops.is_operator()));
 GRANT SELECT ON ops.projects TO heddle_worker;
@@ -228,13 +331,16 @@ CREATE POLICY worked ON ops.projects FOR SELECT TO heddle_worker
 GRANT SELECT, INSERT, UPDATE (role, version), DELETE ON ops.project_members TO heddle_control, heddle_user;
 CREATE POLICY seen ON ops.project_members FOR SELECT TO heddle_user
     USING (project_id IN (SELECT ops.my_projects()));
--- Only an owner makes owners.
+-- Only an owner makes and unmakes owners.
 CREATE POLICY made ON ops.project_members FOR INSERT TO heddle_user
-    WITH CHECK (project_id IN (SELECT ops.my_projects(CASE role WHEN 'owner' THEN 'own' ELSE 'administer' END)));
+    WITH CHECK (project_id IN (SELECT ops.my_projects('administer'))
+                AND (role <> 'owner' OR project_id IN (SELECT ops.my_projects('own'))));
 CREATE POLICY changed ON ops.project_members FOR UPDATE TO heddle_user
-    USING (project_id IN (SELECT ops.my_projects(CASE role WHEN 'owner' THEN 'own' ELSE 'administer' END)));
+    USING (project_id IN (SELECT ops.my_projects('administer'))
+           AND (role <> 'owner' OR project_id IN (SELECT ops.my_projects('own'))));
 CREATE POLICY removed ON ops.project_members FOR DELETE TO heddle_user
-    USING (project_id IN (SELECT ops.my_projects(CASE role WHEN 'owner' THEN 'own' ELSE 'administer' END)));
+    USING (project_id IN (SELECT ops.my_projects('administer'))
+           AND (role <> 'owner' OR project_id IN (SELECT ops.my_projects('own'))));
 
 GRANT SELECT, INSERT, DELETE ON ops.env_permissions TO heddle_control, heddle_user;
 CREATE POLICY seen ON ops.env_permissions FOR SELECT TO heddle_user
@@ -257,19 +363,19 @@ GRANT SELECT ON ops.builds TO heddle_worker;
 CREATE POLICY worked ON ops.builds FOR SELECT TO heddle_worker
     USING (id IN (SELECT ops.my_builds()));
 CREATE POLICY reported ON ops.builds FOR UPDATE TO heddle_worker
-    USING (id IN (SELECT r.build_id FROM ops.runs r WHERE r.kind = 'build'));
+    USING (id IN (SELECT ops.held_builds()));
 
 GRANT SELECT, INSERT, UPDATE (build_id) ON ops.environments TO heddle_user;
 CREATE POLICY seen ON ops.environments FOR SELECT TO heddle_user
     USING (project_id IN (SELECT ops.my_projects()));
 CREATE POLICY made ON ops.environments FOR INSERT TO heddle_user
-    WITH CHECK (project_id IN (SELECT ops.my_projects(CASE stage WHEN 'production' THEN 'operate'
-                                                                 ELSE 'develop' END)));
+    WITH CHECK (CASE stage WHEN 'production' THEN project_id IN (SELECT ops.my_projects('operate'))
+                           ELSE project_id IN (SELECT ops.my_projects('develop')) END);
 CREATE POLICY changed ON ops.environments FOR UPDATE TO heddle_user
     USING (id IN (SELECT ops.my_environments('develop')));
 GRANT SELECT ON ops.environments TO heddle_worker;
 CREATE POLICY worked ON ops.environments FOR SELECT TO heddle_worker
-    USING (build_id IN (SELECT ops.my_builds()));
+    USING (EXISTS (SELECT FROM ops.tenants t WHERE t.environment_id = environments.id));
 
 -- Tenants, and what belongs to one: whoever sees the tenant sees it.
 
@@ -277,16 +383,16 @@ GRANT SELECT, INSERT ON ops.tenants TO heddle_user;
 GRANT UPDATE (state, tenant_database_id, tier, max_users, max_storage_bytes, max_ai_operations_per_day,
               subscription_ends_at, version, archived_at) ON ops.tenants TO heddle_user;
 CREATE POLICY seen ON ops.tenants FOR SELECT TO heddle_user
-    USING (EXISTS (SELECT FROM ops.environments e WHERE e.id = environment_id));
+    USING (environment_id IN (SELECT ops.my_environments('read')));
 CREATE POLICY made ON ops.tenants FOR INSERT TO heddle_user
     WITH CHECK (environment_id IN (SELECT ops.my_environments('develop')));
 CREATE POLICY changed ON ops.tenants FOR UPDATE TO heddle_user
     USING (environment_id IN (SELECT ops.my_environments('develop')));
-GRANT SELECT, UPDATE (state, tenant_database_id, version) ON ops.tenants TO heddle_worker;
+GRANT SELECT, UPDATE (state, tenant_database_id, version, archived_at) ON ops.tenants TO heddle_worker;
 CREATE POLICY worked ON ops.tenants FOR SELECT TO heddle_worker
     USING (id IN (SELECT ops.my_tenants()));
 CREATE POLICY reported ON ops.tenants FOR UPDATE TO heddle_worker
-    USING (id IN (SELECT r.tenant_id FROM ops.runs r));
+    USING (id IN (SELECT ops.held_tenants()));
 
 DO $$
 DECLARE
@@ -306,7 +412,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT INSERT ON ops.%I TO heddle_worker', name);
         EXECUTE format('CREATE POLICY reported ON ops.%I FOR INSERT TO heddle_worker
-                        WITH CHECK (tenant_id IN (SELECT r.tenant_id FROM ops.runs r))', name);
+                        WITH CHECK (tenant_id IN (SELECT ops.held_tenants()))', name);
     END LOOP;
     -- What may be asked of a tenant that is not production with `test`.
     FOREACH name IN ARRAY ARRAY['snapshots', 'restores']
@@ -319,13 +425,13 @@ BEGIN
                         USING (EXISTS (SELECT FROM ops.tenants t WHERE t.id = tenant_id
                             AND t.environment_id IN (SELECT ops.my_environments(''test''))))', name);
         EXECUTE format('CREATE POLICY reported ON ops.%I FOR UPDATE TO heddle_worker
-                        USING (tenant_id IN (SELECT r.tenant_id FROM ops.runs r))', name);
+                        USING (tenant_id IN (SELECT ops.held_tenants()))', name);
     END LOOP;
 END $$;
 
 GRANT UPDATE (activated_at) ON ops.lineages TO heddle_worker;
 CREATE POLICY activated ON ops.lineages FOR UPDATE TO heddle_worker
-    USING (tenant_id IN (SELECT r.tenant_id FROM ops.runs r));
+    USING (tenant_id IN (SELECT ops.held_tenants()));
 GRANT UPDATE (state, lineage_id, lsn, wal_file, backup_id, size, missing_files, taken_at, expires_at)
     ON ops.snapshots TO heddle_user, heddle_worker;
 GRANT UPDATE (state, plan, shown, to_database_id, reason, ended_at) ON ops.restores TO heddle_user, heddle_worker;
@@ -336,33 +442,39 @@ CREATE POLICY observed ON ops.tenant_observations FOR INSERT TO heddle_worker
 CREATE POLICY observed_again ON ops.tenant_observations FOR UPDATE TO heddle_worker
     USING (tenant_id IN (SELECT ops.my_tenants()));
 -- Resuming a tenant forgets what was seen of it.
-GRANT UPDATE ON ops.tenant_observations TO heddle_user;
+GRANT UPDATE (serving, http, gevent, cell_port, changed_at) ON ops.tenant_observations TO heddle_user;
 CREATE POLICY reset ON ops.tenant_observations FOR UPDATE TO heddle_user
     USING (EXISTS (SELECT FROM ops.tenants t WHERE t.id = tenant_id
         AND t.environment_id IN (SELECT ops.my_environments('develop'))));
 
--- Hosts belong to no project: operators see all, others the clusters of their tenants.
+-- Hosts belong to no project. Whether workers live matters to all whose
+-- projects depend on them; of clusters, people see those of their tenants.
 
 GRANT SELECT ON ops.workers, ops.clusters TO heddle_user;
-CREATE POLICY seen ON ops.workers FOR SELECT TO heddle_user USING ((SELECT ops.is_operator()));
+CREATE POLICY seen ON ops.workers FOR SELECT TO heddle_user
+    USING ((SELECT ops.is_operator()) OR EXISTS (SELECT ops.my_projects()));
 CREATE POLICY seen ON ops.clusters FOR SELECT TO heddle_user
     USING ((SELECT ops.is_operator()) OR EXISTS (SELECT FROM ops.tenant_databases d WHERE d.cluster_id = clusters.id));
 GRANT SELECT, UPDATE (seen_at, gone_at) ON ops.workers TO heddle_worker;
 CREATE POLICY itself ON ops.workers FOR SELECT TO heddle_worker USING (id = (SELECT ops.my_worker()));
 CREATE POLICY seen_again ON ops.workers FOR UPDATE TO heddle_worker USING (id = (SELECT ops.my_worker()));
 GRANT SELECT, INSERT, UPDATE (state, fenced_at, dropped_at) ON ops.clusters TO heddle_worker;
-CREATE POLICY hosted ON ops.clusters FOR SELECT TO heddle_worker USING (worker_id = (SELECT ops.my_worker()));
+-- A cluster that it reports just now is on its own host.
+CREATE POLICY hosted ON ops.clusters FOR SELECT TO heddle_worker
+    USING (worker_id = (SELECT ops.my_worker()) OR id IN (SELECT ops.my_clusters()));
 CREATE POLICY created ON ops.clusters FOR INSERT TO heddle_worker
     WITH CHECK (worker_id = (SELECT ops.my_worker()));
-CREATE POLICY reported ON ops.clusters FOR UPDATE TO heddle_worker USING (worker_id = (SELECT ops.my_worker()));
+CREATE POLICY reported ON ops.clusters FOR UPDATE TO heddle_worker
+    USING (id IN (SELECT ops.my_clusters()));
 
--- Runs: seen by their project, held by their worker.
+-- Runs: seen by their project; held by their worker, which also sees what else
+-- is asked of the tenant that it holds.
 
 GRANT SELECT ON ops.runs, ops.run_events, ops.leases TO heddle_user, heddle_worker;
 CREATE POLICY seen ON ops.runs FOR SELECT TO heddle_user
     USING (project_id IN (SELECT ops.my_projects()));
 CREATE POLICY held ON ops.runs FOR SELECT TO heddle_worker
-    USING (id IN (SELECT ops.my_runs()));
+    USING (id IN (SELECT ops.my_runs()) OR tenant_id IN (SELECT ops.held_tenants()));
 CREATE POLICY seen ON ops.run_events FOR SELECT TO heddle_user
     USING (EXISTS (SELECT FROM ops.runs r WHERE r.id = run_id));
 CREATE POLICY held ON ops.run_events FOR SELECT TO heddle_worker
@@ -372,29 +484,79 @@ CREATE POLICY seen ON ops.leases FOR SELECT TO heddle_user
 CREATE POLICY held ON ops.leases FOR SELECT TO heddle_worker
     USING (worker_id = (SELECT ops.my_worker()));
 
--- People see themselves and those they share a project with.
+-- People see themselves and those they share a project with; operators make
+-- and disable them. Hashes are read by control alone.
 
 GRANT SELECT (id, login, operator, disabled_at, version, created_at) ON ops.users TO heddle_user;
 CREATE POLICY seen ON ops.users FOR SELECT TO heddle_user
-    USING (id = (SELECT ops.me()) OR (SELECT ops.is_operator())
+    USING (id = (SELECT ops.myself()) OR (SELECT ops.is_operator())
            OR EXISTS (SELECT FROM ops.project_members m WHERE m.user_id = users.id));
+GRANT INSERT (id, login, operator), UPDATE (operator, disabled_at, version, one_time_hash, one_time_expires_at)
+    ON ops.users TO heddle_user;
+CREATE POLICY made ON ops.users FOR INSERT TO heddle_user WITH CHECK ((SELECT ops.is_operator()));
+CREATE POLICY changed ON ops.users FOR UPDATE TO heddle_user USING ((SELECT ops.is_operator()));
 GRANT UPDATE (operator, disabled_at, version) ON ops.users TO heddle_control;
 
 GRANT SELECT (id, name, prefix, user_id, project_id, scopes, created_at, expires_at, last_used_at, revoked_at)
     ON ops.api_keys TO heddle_user;
-GRANT INSERT, UPDATE (revoked_at) ON ops.api_keys TO heddle_user;
+GRANT INSERT (id, name, prefix, secret_hash, user_id, project_id, scopes, expires_at), UPDATE (revoked_at)
+    ON ops.api_keys TO heddle_user;
 CREATE POLICY seen ON ops.api_keys FOR SELECT TO heddle_user
-    USING (user_id = (SELECT ops.me()) OR (SELECT ops.is_operator())
+    USING (user_id = (SELECT ops.myself()) OR (SELECT ops.is_operator())
            OR project_id IN (SELECT ops.my_projects('administer')));
--- Never wider than its maker, and only for oneself.
+-- For oneself, or by an operator for the installation; never wider than its maker.
 CREATE POLICY made ON ops.api_keys FOR INSERT TO heddle_user
-    WITH CHECK ((user_id = (SELECT ops.me()) AND (project_id IS NULL OR project_id IN (SELECT ops.my_projects())))
-                OR (SELECT ops.is_operator()));
+    WITH CHECK (CASE WHEN user_id IS NULL THEN (SELECT ops.is_operator())
+                     ELSE user_id = (SELECT ops.myself())
+                          AND (project_id IS NULL OR project_id IN (SELECT ops.my_projects())) END
+                AND ops.within_my_key(scopes, project_id, expires_at));
 CREATE POLICY revoked ON ops.api_keys FOR UPDATE TO heddle_user
-    USING (user_id = (SELECT ops.me()) OR (SELECT ops.is_operator())
+    USING (user_id = (SELECT ops.myself()) OR (SELECT ops.is_operator())
            OR project_id IN (SELECT ops.my_projects('administer')));
 
 -- Sessions and refused sign-ins are control's alone: no policy, no grant.
 
 GRANT SELECT ON ops.tenant_details, ops.run_details, ops.build_details, ops.snapshot_details, ops.restore_details
     TO heddle_user, heddle_worker;
+
+-- until 0008: the queue is written by statements and not yet by functions, so
+-- its tables are open to those who ask and to workers. All that follows goes
+-- with it.
+
+CREATE FUNCTION ops.may_run(kind text, project uuid, tenant uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT CASE WHEN tenant IS NULL THEN project IN (SELECT ops.my_projects('develop'))
+    ELSE EXISTS (
+        SELECT FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
+        WHERE t.id = tenant AND e.project_id = project
+          AND e.id IN (SELECT ops.my_environments(
+              CASE WHEN kind IN ('snapshot', 'plan_restore', 'restore') THEN 'test' ELSE 'develop' END)))
+    END;
+END;
+REVOKE ALL ON FUNCTION ops.may_run(text, uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.may_run(text, uuid, uuid) TO heddle_user;
+
+GRANT INSERT, UPDATE (state, payload, losses, cancel_requested, reason, hint, progress, queued_at, started_at, ended_at)
+    ON ops.runs TO heddle_user;
+CREATE POLICY until_0008_made ON ops.runs FOR INSERT TO heddle_user
+    WITH CHECK (ops.may_run(kind, project_id, tenant_id)
+        AND (build_id IS NULL OR EXISTS (SELECT FROM ops.builds b WHERE b.id = build_id))
+        AND (snapshot_id IS NULL OR EXISTS (SELECT FROM ops.snapshots s WHERE s.id = snapshot_id))
+        AND (restore_id IS NULL OR EXISTS (SELECT FROM ops.restores r WHERE r.id = restore_id)));
+CREATE POLICY until_0008_changed ON ops.runs FOR UPDATE TO heddle_user
+    USING (ops.may_run(kind, project_id, tenant_id));
+GRANT INSERT ON ops.run_events TO heddle_user;
+CREATE POLICY until_0008_said ON ops.run_events FOR INSERT TO heddle_user
+    WITH CHECK (EXISTS (SELECT FROM ops.runs r
+                        WHERE r.id = run_id AND ops.may_run(r.kind, r.project_id, r.tenant_id)));
+
+GRANT USAGE ON SEQUENCE ops.fences TO heddle_worker;
+GRANT INSERT, UPDATE (state, payload, attempts, losses, fence, cancel_requested, reason, hint, progress, queued_at,
+                      started_at, ended_at) ON ops.runs TO heddle_worker;
+CREATE POLICY until_0008 ON ops.runs TO heddle_worker USING (true) WITH CHECK (true);
+GRANT INSERT, UPDATE (expires_at), DELETE ON ops.leases TO heddle_worker;
+CREATE POLICY until_0008 ON ops.leases TO heddle_worker USING (true) WITH CHECK (true);
+GRANT INSERT ON ops.run_events TO heddle_worker;
+CREATE POLICY until_0008 ON ops.run_events FOR INSERT TO heddle_worker
+    WITH CHECK (run_id IN (SELECT ops.my_runs()));

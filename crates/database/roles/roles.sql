@@ -15,6 +15,14 @@ BEGIN
         CREATE ROLE heddle_worker NOLOGIN NOINHERIT;
     END IF;
     GRANT heddle_user, heddle_worker TO heddle_control;
+    -- To count connections and see old transactions. Without it, alerts on them see less.
+    IF NOT pg_has_role('heddle_owner', 'pg_read_all_stats', 'MEMBER') THEN
+        BEGIN
+            GRANT pg_read_all_stats TO heddle_owner;
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE NOTICE 'heddle_owner cannot be granted pg_read_all_stats';
+        END;
+    END IF;
     IF NOT pg_has_role(current_user, 'heddle_owner', 'MEMBER') THEN
         EXECUTE format('GRANT heddle_owner TO %I', current_user);
     END IF;

@@ -64,9 +64,14 @@ pub async fn insert(on: &impl On, new: &NewBuild<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// All, or one project's; newest first.
-pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<Build>> {
-    LIST.all(on, &[&project.map(|id| id.0)]).await
+/// All, or one project's; newest first, those before `after`, at most `most`.
+pub async fn list(
+    on: &impl On,
+    project: Option<ProjectId>,
+    after: Option<BuildId>,
+    most: i64,
+) -> Result<Vec<Build>> {
+    LIST.all(on, &[&project.map(|id| id.0), &after.map(|id| id.0), &most]).await
 }
 
 pub async fn find(on: &impl On, build: BuildId) -> Result<Option<Build>> {

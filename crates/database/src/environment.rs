@@ -46,13 +46,25 @@ pub async fn insert(
     INSERT.run(on, &[&id.0, &project.0, &name.as_str(), &stage.as_str(), &build.0]).await.map(drop)
 }
 
-/// All, or one project's.
-pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<Environment>> {
-    LIST.all(on, &[&project.map(|id| id.0)]).await
+/// All, or one project's; those after `after` (a project's name and an
+/// environment's), at most `most`.
+pub async fn list(
+    on: &impl On,
+    project: Option<ProjectId>,
+    after: Option<(&str, &str)>,
+    most: i64,
+) -> Result<Vec<Environment>> {
+    let (after_project, after_name) = after.unzip();
+    LIST.all(on, &[&project.map(|id| id.0), &after_project, &after_name, &most]).await
 }
 
-/// By `PROJECT/NAME` or id.
+/// By `PROJECT/NAME`, each a name or an id, or by id alone.
 pub async fn find(on: &impl On, environment: &str) -> Result<Option<Environment>> {
-    let (project, name) = environment.split_once('/').unwrap_or(("", environment));
-    FIND.first(on, &[&project, &name, &environment.parse::<Uuid>().ok()]).await
+    let (project, name) = match environment.split_once('/') {
+        Some((project, name)) => (Some(project), name),
+        None => (None, environment),
+    };
+    let project_id = project.and_then(|project| project.parse::<Uuid>().ok());
+    let id = name.parse::<Uuid>().ok();
+    FIND.first(on, &[&project, &project_id, &name, &id, &project.is_some()]).await
 }

@@ -20,6 +20,8 @@ pub enum Error {
         #[source]
         source: tokio_postgres::Error,
     },
+    #[error("no row came of {query}, which always has one")]
+    NoRow { query: &'static str },
     #[error("read the column {column} of {query}")]
     Column {
         query: &'static str,

@@ -2,12 +2,16 @@
 //! (one `.sql` file each under `queries/<noun>/`), and the rows they answer
 //! with, as `model`'s types. Nothing in here decides anything.
 
+mod claims;
+mod connection;
 mod error;
 mod guard;
 mod pool;
 mod query;
 
+pub mod alert;
 pub mod api_key;
+pub mod audit;
 pub mod backup;
 pub mod build;
 pub mod clock;
@@ -16,12 +20,16 @@ pub mod environment;
 pub mod event;
 pub mod lease;
 pub mod lineage;
+pub mod maintenance_window;
+pub mod metric;
 pub mod migrate;
 pub mod observation;
 pub mod project;
 pub mod restore;
 pub mod route;
 pub mod run;
+pub mod schedule;
+pub mod secret;
 pub mod session;
 pub mod sign_in_failure;
 pub mod snapshot;
@@ -30,8 +38,10 @@ pub mod tenant_database;
 pub mod user;
 pub mod worker;
 
+pub use claims::{Claims, Role};
+pub use connection::{Connection, Transaction, begin, commit};
 pub use error::{Error, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
-pub use pool::{Connection, Pool, Transaction, begin, commit};
+pub use pool::{Pool, Sizes};
 pub use query::On;

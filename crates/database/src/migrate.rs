@@ -28,6 +28,11 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0005_users"
     "0006_details"
     "0007_access"
+    "0009_audit"
+    "0010_approvals"
+    "0011_secrets"
+    "0012_schedules"
+    "0013_alerts"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

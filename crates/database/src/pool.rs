@@ -1,53 +1,105 @@
 use std::str::FromStr;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
 use tokio_postgres::NoTls;
 
+use crate::claims::{Claims, Role};
+use crate::connection::Connection;
 use crate::migrate;
 use crate::{Error, Result};
 
-pub type Connection = deadpool_postgres::Object;
-pub type Transaction<'a> = deadpool_postgres::Transaction<'a>;
+/// An idle connection is closed after this long, and looked for this often.
+const IDLE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(15);
 
-/// Connections to the management database, as control's lesser role. Cheap to clone.
+/// How many connections there are at most; they are made when they are needed.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    pub control: usize,
+    pub user: usize,
+    pub worker: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { control: 4, user: 12, worker: 8 }
+    }
+}
+
+impl Sizes {
+    pub fn each(size: usize) -> Self {
+        Self { control: size, user: size, worker: size }
+    }
+
+    fn of(self, role: Role) -> usize {
+        match role {
+            Role::Control => self.control,
+            Role::User => self.user,
+            Role::Worker => self.worker,
+        }
+    }
+}
+
+/// Connections to the management database, one pool for each role: a
+/// connection keeps its role, so that its statements' plans stay good. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Pool {
-    pool: deadpool_postgres::Pool,
+    pools: Arc<[deadpool_postgres::Pool; 3]>,
+    platform: Arc<Claims>,
 }
 
 impl Pool {
     /// Connects to see that the schema is this Heddle's: a newer or older one
-    /// is refused. `url` is a PostgreSQL connection string.
-    pub async fn connect(url: &str, connections: usize) -> Result<Self> {
-        let mut config = tokio_postgres::Config::from_str(url).map_err(Error::Address)?;
-        config.application_name("heddle-control").connect_timeout(Duration::from_secs(5)).options(
-            "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
-             -c search_path=",
-        );
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = deadpool_postgres::Pool::builder(Manager::from_config(config, NoTls, recycling))
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(Duration::from_secs(10)))
-            .create_timeout(Some(Duration::from_secs(10)))
-            .build()
-            .expect("a pool with a runtime always builds");
-        let pool = Self { pool };
+    /// is refused. `url` is a PostgreSQL connection string, control's own.
+    pub async fn connect(url: &str, sizes: Sizes) -> Result<Self> {
+        let config = tokio_postgres::Config::from_str(url).map_err(Error::Address)?;
+        let pools = Arc::new(Role::ALL.map(|role| of(role, &config, sizes.of(role))));
+        let pool = Self { pools, platform: Arc::new(Claims::platform()) };
         migrate::check(&pool.get().await?).await?;
+        tokio::spawn(close_idle(Arc::downgrade(&pool.pools)));
         Ok(pool)
     }
 
+    /// For control's own acts.
     pub async fn get(&self) -> Result<Connection> {
-        self.pool.get().await.map_err(|source| Error::Pool(Box::new(source)))
+        self.get_as(&self.platform).await
+    }
+
+    /// For whoever the claims say, as their role.
+    pub async fn get_as(&self, claims: &Arc<Claims>) -> Result<Connection> {
+        let client = self.pools[claims.role as usize].get().await;
+        let client = client.map_err(|source| Error::Pool(Box::new(source)))?;
+        Ok(Connection::new(client, claims.clone()))
     }
 }
 
-/// Begins a transaction; dropped without `commit`, it is rolled back.
-pub async fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
-    connection.transaction().await.map_err(Error::Begin)
+fn of(role: Role, config: &tokio_postgres::Config, connections: usize) -> deadpool_postgres::Pool {
+    let mut config = config.clone();
+    let turn = role.turns_into().map(|role| format!(" -c role={role}")).unwrap_or_default();
+    config.application_name(role.application()).connect_timeout(Duration::from_secs(5)).options(format!(
+        "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s \
+         -c search_path={turn}"
+    ));
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    deadpool_postgres::Pool::builder(Manager::from_config(config, NoTls, recycling))
+        .max_size(connections)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(Duration::from_secs(10)))
+        .create_timeout(Some(Duration::from_secs(10)))
+        .build()
+        .expect("a pool with a runtime always builds")
 }
 
-pub async fn commit(transaction: Transaction<'_>) -> Result<()> {
-    transaction.commit().await.map_err(Error::Commit)
+/// Ends with the pools.
+async fn close_idle(pools: Weak<[deadpool_postgres::Pool; 3]>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(pools) = pools.upgrade() else { return };
+        for pool in &*pools {
+            pool.retain(|_, metrics| metrics.last_used() < IDLE);
+        }
+    }
 }

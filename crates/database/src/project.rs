@@ -26,8 +26,9 @@ pub async fn insert(on: &impl On, id: ProjectId, name: &Slug) -> Result<Project>
     INSERT.one(on, &[&id.0, &name.as_str()]).await
 }
 
-pub async fn list(on: &impl On) -> Result<Vec<Project>> {
-    LIST.all(on, &[]).await
+/// By name, those after `after`; at most `most`.
+pub async fn list(on: &impl On, after: Option<&str>, most: i64) -> Result<Vec<Project>> {
+    LIST.all(on, &[&after, &most]).await
 }
 
 /// By name or id.

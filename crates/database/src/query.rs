@@ -1,18 +1,31 @@
+use std::future::Future;
 use std::str::FromStr;
 
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 use uuid::Uuid;
 
 use crate::{Error, Result};
 
-/// What a query can run on: a connection or a transaction.
-pub trait On: GenericClient {}
+/// A query's parameters, from $1 on.
+pub type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-impl<C: GenericClient> On for C {}
+/// What a query can run on: a connection or a transaction. Statements are
+/// prepared once for each connection.
+pub trait On: Sync {
+    fn rows(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + Send;
 
-pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+    /// How many rows it has changed.
+    fn changed(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> impl Future<Output = Result<u64, tokio_postgres::Error>> + Send;
+}
 
 /// One file under `queries/`.
 pub(crate) struct Query {
@@ -29,9 +42,7 @@ pub(crate) use query;
 
 impl Query {
     pub async fn all<T: Read>(&self, on: &impl On, parameters: Parameters<'_>) -> Result<Vec<T>> {
-        let fault = |source| Error::Query { query: self.name, source };
-        let statement = on.prepare_cached(self.sql).await.map_err(fault)?;
-        let rows = on.query(&statement, parameters).await.map_err(fault)?;
+        let rows = on.rows(self.sql, parameters).await.map_err(|source| self.fault(source))?;
         rows.iter().map(|row| T::read(&Columns { query: self.name, row })).collect()
     }
 
@@ -42,17 +53,16 @@ impl Query {
 
     /// The row of a query that always has one.
     pub async fn one<T: Read>(&self, on: &impl On, parameters: Parameters<'_>) -> Result<T> {
-        let fault = |source| Error::Query { query: self.name, source };
-        let statement = on.prepare_cached(self.sql).await.map_err(fault)?;
-        let row = on.query_one(&statement, parameters).await.map_err(fault)?;
-        T::read(&Columns { query: self.name, row: &row })
+        self.first(on, parameters).await?.ok_or(Error::NoRow { query: self.name })
     }
 
     /// How many rows it has changed.
     pub async fn run(&self, on: &impl On, parameters: Parameters<'_>) -> Result<u64> {
-        let fault = |source| Error::Query { query: self.name, source };
-        let statement = on.prepare_cached(self.sql).await.map_err(fault)?;
-        on.execute(&statement, parameters).await.map_err(fault)
+        on.changed(self.sql, parameters).await.map_err(|source| self.fault(source))
+    }
+
+    fn fault(&self, source: tokio_postgres::Error) -> Error {
+        Error::Query { query: self.name, source }
     }
 }
 
@@ -90,6 +100,15 @@ impl<'a> Columns<'a> {
         T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
     {
         self.get::<&str>(column)?.parse().map_err(|source| self.fault(column, source))
+    }
+
+    /// An array of such texts.
+    pub fn all_written<T>(&self, column: &'static str) -> Result<Vec<T>>
+    where
+        T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    {
+        let texts = self.get::<Vec<&str>>(column)?;
+        texts.into_iter().map(|text| text.parse().map_err(|source| self.fault(column, source))).collect()
     }
 
     /// A count or size that is never negative.

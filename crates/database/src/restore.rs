@@ -69,9 +69,14 @@ pub async fn insert(on: &impl On, id: RestoreId, tenant: TenantId, target: Targe
     INSERT.run(on, &[&id.0, &tenant.0, &snapshot, &at]).await.map(drop)
 }
 
-/// A tenant's, newest first.
-pub async fn list(on: &impl On, tenant: TenantId) -> Result<Vec<Restore>> {
-    LIST.all(on, &[&tenant.0]).await
+/// A tenant's, newest first, those before `after`, at most `most`.
+pub async fn list(
+    on: &impl On,
+    tenant: TenantId,
+    after: Option<RestoreId>,
+    most: i64,
+) -> Result<Vec<Restore>> {
+    LIST.all(on, &[&tenant.0, &after.map(|id| id.0), &most]).await
 }
 
 pub async fn get(on: &impl On, restore: RestoreId) -> Result<Option<Restore>> {

@@ -84,9 +84,14 @@ pub async fn insert(
     INSERT.run(on, &[&id.0, &tenant.0, &name.as_str(), &kind.as_str(), &expires_at]).await.map(drop)
 }
 
-/// A tenant's, newest first.
-pub async fn list(on: &impl On, tenant: TenantId) -> Result<Vec<Snapshot>> {
-    LIST.all(on, &[&tenant.0]).await
+/// A tenant's, newest first, those before `after`, at most `most`.
+pub async fn list(
+    on: &impl On,
+    tenant: TenantId,
+    after: Option<SnapshotId>,
+    most: i64,
+) -> Result<Vec<Snapshot>> {
+    LIST.all(on, &[&tenant.0, &after.map(|id| id.0), &most]).await
 }
 
 /// A tenant's by name or id. Of several of a name (the others have failed or

@@ -132,9 +132,14 @@ pub async fn insert(on: &impl On, new: &NewTenant<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// All, or one environment's; by name.
-pub async fn list(on: &impl On, environment: Option<EnvironmentId>) -> Result<Vec<Tenant>> {
-    LIST.all(on, &[&environment.map(|id| id.0)]).await
+/// All, or one environment's; by name, those after `after`, at most `most`.
+pub async fn list(
+    on: &impl On,
+    environment: Option<EnvironmentId>,
+    after: Option<&str>,
+    most: i64,
+) -> Result<Vec<Tenant>> {
+    LIST.all(on, &[&environment.map(|id| id.0), &after, &most]).await
 }
 
 /// By name or id.

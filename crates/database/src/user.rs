@@ -37,8 +37,8 @@ impl Read for User {
 }
 
 /// Does nothing if the login is there already.
-pub async fn insert(on: &impl On, id: UserId, login: &str) -> Result<()> {
-    INSERT.run(on, &[&id.0, &login]).await.map(drop)
+pub async fn insert(on: &impl On, id: UserId, login: &str, operator: bool) -> Result<()> {
+    INSERT.run(on, &[&id.0, &login, &operator]).await.map(drop)
 }
 
 pub async fn find(on: &impl On, login: &str) -> Result<Option<User>> {

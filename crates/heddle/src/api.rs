@@ -1,8 +1,9 @@
 //! The requests that commands make of control, with their addresses.
 
 use protocol::api::{
-    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore,
-    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Snapshot, Status, Tenant,
+    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore, NewSecret,
+    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret, SecretsOf, Snapshot, Status,
+    Tenant,
 };
 use protocol::client::{Client, ClientError};
 use serde::Serialize;
@@ -47,6 +48,11 @@ fn query(path: String, pairs: &[(&str, Option<String>)]) -> String {
     path
 }
 
+fn secrets_of(path: String, of: &SecretsOf) -> String {
+    let of = of.clone();
+    query(path, &[("project", of.project), ("environment", of.environment), ("tenant", of.tenant)])
+}
+
 impl Api {
     pub fn new(client: Client) -> Self {
         Self { client }
@@ -56,7 +62,21 @@ impl Api {
         self.client.get(&path(segments)).await
     }
 
+    /// The whole list, however many pieces it comes in.
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let first = format!("{path}{separator}limit=1000");
+        let mut page: Page<T> = self.client.get(&first).await?;
+        let mut items = page.items;
+        while let Some(next) = page.next {
+            page = self.client.get(&format!("{first}&after={}", encoded(&next))).await?;
+            items.append(&mut page.items);
+        }
+        Ok(items)
+    }
+
+    /// One piece of a list.
+    async fn piece<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         Ok(self.client.get::<Page<T>>(path).await?.items)
     }
 
@@ -171,7 +191,7 @@ impl Api {
                 ("limit", limit.map(|limit| limit.to_string())),
             ],
         );
-        self.list(&path).await
+        self.piece(&path).await
     }
 
     pub async fn run(&self, id: Uuid) -> Result<Run> {
@@ -181,7 +201,25 @@ impl Api {
     /// Events after the one with the id `after`, in order.
     pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
-        self.list(&path).await
+        self.piece(&path).await
+    }
+
+    pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
+        self.list(&secrets_of(path(&["secrets"]), of)).await
+    }
+
+    pub async fn set_secret(
+        &self,
+        name: &str,
+        of: &SecretsOf,
+        new: &NewSecret,
+        version: Option<i64>,
+    ) -> Result<Secret> {
+        self.client.put(&secrets_of(path(&["secrets", name]), of), new, version).await
+    }
+
+    pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
+        self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
     }
 
     /// `verb`: cancel or retry.

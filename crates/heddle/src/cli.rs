@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    archive, build, control, doctor, env, logs, project, restore, router, run, settings, snapshot, status,
-    tenant, up, user, wal, worker,
+    archive, build, control, doctor, env, logs, project, restore, router, run, secret, settings, snapshot,
+    status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -65,6 +65,8 @@ pub enum Command {
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
+    Secret(secret::Command),
+    #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
     Worker(worker::WorkerCommand),
@@ -98,6 +100,7 @@ impl Command {
             Self::Archive(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
+            Self::Secret(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -160,6 +163,8 @@ mod tests {
             "heddle archive restore acme --at -90s --to /srv/acme --plan",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
+            "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
+            "heddle secret list --env demo/production",
         ] {
             understood(line);
         }

@@ -15,6 +15,7 @@ mod reference;
 mod role;
 mod secrets;
 mod settings;
+mod terminal;
 mod time;
 mod up;
 

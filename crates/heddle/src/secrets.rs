@@ -10,6 +10,8 @@ use daemon::secretfile::{self, SecretError};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
+const SECRETS_KEY: &str = "secrets.key";
+
 #[derive(Debug, Clone)]
 pub struct Secrets {
     folder: PathBuf,
@@ -57,6 +59,16 @@ impl Secrets {
         let key = format!("hp_{}", hex::encode(bytes));
         self.write("platform.key", &key)?;
         Ok(key)
+    }
+
+    /// Makes the file with the key that tenants' secrets are kept under, where
+    /// it is meant to be and is not. Elsewhere than in the folder it is whoever
+    /// runs this machine that makes it.
+    pub fn make_secrets_key(&self, file: &Path) -> Result<(), Failure> {
+        if file != self.path(SECRETS_KEY) || file.exists() {
+            return Ok(());
+        }
+        self.write(SECRETS_KEY, control::new_key_file()?.trim_end())
     }
 
     /// How control reaches its database, as its lesser role.

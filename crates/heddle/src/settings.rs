@@ -65,6 +65,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("2000000"),
     Setting::new(
+        "secrets_key",
+        "HEDDLE_SECRETS_KEY",
+        "The file with the key that tenants' secrets are kept under, which only control reads. It is made at the \
+         first start; a credential of systemd is such a file too.",
+    ),
+    Setting::new(
         "retention_days",
         "HEDDLE_RETENTION_DAYS",
         "Days for which every second of a tenant can be given back.",
@@ -103,6 +109,7 @@ pub fn default_in_words(setting: &Setting) -> String {
         "url" => "where the console of this data folder listens",
         "database_url" => "none: a cluster in the data folder",
         "postgres_bin" => "the newest one found",
+        "secrets_key" => "`secrets/secrets.key` in the data folder",
         "service_user" => "`postgres`, else `nobody`",
         _ => "none",
     };
@@ -122,6 +129,7 @@ pub struct Settings {
     pub postgres_bin: Option<PathBuf>,
     pub service_user: Option<String>,
     pub identity_base: u32,
+    pub secrets_key: PathBuf,
     pub retention_days: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
@@ -186,6 +194,7 @@ impl Settings {
             postgres_bin: given.find("postgres_bin")?,
             service_user: given.find("service_user")?,
             identity_base: given.get("identity_base")?,
+            secrets_key: given.find("secrets_key")?.unwrap_or_else(|| data.join("secrets/secrets.key")),
             retention_days: given.get("retention_days")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
@@ -198,9 +207,12 @@ impl Settings {
 
     fn checked(self) -> Result<Self, Failure> {
         let refused = |detail: String| Err(Failure::new(Exit::Usage, "settings", detail));
-        for (key, path) in
-            [("data", &self.data), ("repository", &self.repository), ("run_dir", &self.run_dir)]
-        {
+        for (key, path) in [
+            ("data", &self.data),
+            ("repository", &self.repository),
+            ("run_dir", &self.run_dir),
+            ("secrets_key", &self.secrets_key),
+        ] {
             if !path.is_absolute() {
                 return refused(format!("setting `{key}` must be an absolute path, not {}", path.display()));
             }
@@ -267,6 +279,7 @@ impl Settings {
             base_domain: self.base_domain.clone(),
             router_port: self.listen_router.port(),
             retention_days: self.retention_days,
+            secrets_key: Some(self.secrets_key.clone()),
             version: env!("CARGO_PKG_VERSION").into(),
             ..control::Settings::default()
         }

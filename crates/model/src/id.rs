@@ -70,4 +70,11 @@ ids! {
     WorkerId
     UserId
     ApiKeyId
+    ScheduleId
+    MaintenanceWindowId
+    AlertId
+    ApprovalId
+    DataKeyId
+    PolicyId
+    SecretId
 }

@@ -7,17 +7,21 @@
 mod id;
 mod name;
 
+pub mod access;
+pub mod alert;
 pub mod archive;
 pub mod cluster;
 pub mod lsn;
+pub mod maintenance;
 pub mod program;
 pub mod project;
 pub mod restore;
 pub mod route;
 pub mod run;
+pub mod schedule;
 pub mod snapshot;
 pub mod state;
 pub mod tenant;
 
 pub use id::*;
-pub use name::{DatabaseName, InvalidName, Slug, Subdomain};
+pub use name::{DatabaseName, EnvironmentPath, InvalidName, SecretName, Slug, Subdomain};

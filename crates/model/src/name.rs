@@ -55,6 +55,30 @@ const RESERVED: &[&str] = &[
     "www",
 ];
 
+/// Variables that change how programs are run rather than what they know.
+const RESERVED_VARIABLES: &[&str] = &[
+    "BASH_ENV",
+    "ENV",
+    "GCONV_PATH",
+    "HOME",
+    "HOSTALIASES",
+    "IFS",
+    "LANG",
+    "LANGUAGE",
+    "LOCPATH",
+    "LOGNAME",
+    "NLSPATH",
+    "PATH",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+
+/// The same, for all that begin so.
+const RESERVED_BEGINNINGS: &[&str] =
+    &["GLIBC_", "HEDDLE_", "LC_", "LD_", "MALLOC_", "ODOO_", "OPENERP_", "OPENSSL_", "PG", "PYTHON"];
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident($what:literal, $check:path))*) => {$(
         $(#[$doc])*
@@ -110,6 +134,30 @@ names! {
     /// A tenant's PostgreSQL database; also the name of its filestore folder.
     /// `^[a-z][a-z0-9_-]{0,62}$`, not one of PostgreSQL's own.
     DatabaseName("database name", database)
+    /// What a secret is called, and the variable that a tenant's Odoo finds it
+    /// in: `^[A-Z][A-Z0-9_]{0,62}$`, none that means something to the system,
+    /// PostgreSQL, Python or Heddle.
+    SecretName("secret's name", secret)
+}
+
+/// An environment as people name it: `PROJECT/ENVIRONMENT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentPath {
+    pub project: Slug,
+    pub name: Slug,
+}
+
+impl FromStr for EnvironmentPath {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (project, name) = text.split_once('/').ok_or_else(|| InvalidName {
+            what: "environment",
+            name: text.chars().take(100).collect(),
+            why: "must be written PROJECT/ENVIRONMENT".into(),
+        })?;
+        Ok(Self { project: project.parse()?, name: name.parse()? })
+    }
 }
 
 fn label(text: &str, min: usize, extra: fn(char) -> bool) -> bool {
@@ -150,6 +198,19 @@ fn database(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn secret(text: &str) -> Result<(), String> {
+    let good = (1..=63).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    if !good {
+        return Err("must be 1 to 63 characters of A-Z, 0-9 and _, and start with a letter".into());
+    }
+    if RESERVED_VARIABLES.contains(&text) || RESERVED_BEGINNINGS.iter().any(|start| text.starts_with(start)) {
+        return Err("would change how a tenant's programs run; choose another".into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +229,20 @@ mod tests {
     fn reserved_subdomains_say_so() {
         let error = "www".parse::<Subdomain>().unwrap_err();
         assert_eq!(error.to_string(), "the subdomain \"www\" is reserved for the platform; choose another");
+    }
+
+    #[test]
+    fn secrets_are_not_what_programs_run_by() {
+        for good in ["SMTP_PASSWORD", "A", "P8", &"A".repeat(63)] {
+            good.parse::<SecretName>().unwrap();
+        }
+        for bad in ["", "smtp", "8P", "_A", "A-B", "A=B", "Ä", "A\n", &"A".repeat(64)] {
+            bad.parse::<SecretName>().unwrap_err();
+        }
+        for reserved in ["PATH", "LD_PRELOAD", "PYTHONPATH", "PGPASSWORD", "HEDDLE_URL", "ODOO_RC"] {
+            let error = reserved.parse::<SecretName>().unwrap_err();
+            assert!(error.to_string().contains("choose another"), "{error}");
+        }
     }
 
     #[test]

@@ -19,8 +19,15 @@ impl UnknownVariant {
     }
 }
 
+/// An enum with one written form for each variant.
+pub trait Written: Copy + 'static {
+    const ALL: &'static [Self];
+
+    fn written(self) -> &'static str;
+}
+
 /// Declares an enum whose variants have one written form, with `ALL`,
-/// `as_str`, `Display`, `FromStr` and serde.
+/// `as_str`, `Display`, `FromStr`, [`Written`] and serde.
 #[macro_export]
 macro_rules! written_enum {
     (
@@ -36,6 +43,14 @@ macro_rules! written_enum {
 
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl $crate::state::Written for $name {
+            const ALL: &'static [Self] = Self::ALL;
+
+            fn written(self) -> &'static str {
+                self.as_str()
             }
         }
 

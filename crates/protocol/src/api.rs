@@ -3,15 +3,19 @@
 //! `docs/reference/openapi.json`.
 
 use jiff::Timestamp;
+use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
+use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+use crate::schema::{addons, modules, one_of, one_of_or_none};
 
 /// What every refused or failed request answers with (RFC 9457).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -30,15 +34,19 @@ pub struct Problem {
     pub request_id: String,
 }
 
+/// One piece of a list. There is more while `next` is there.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
+    /// Ask for the next piece with it as `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewProject {
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub name: String,
 }
 
@@ -53,17 +61,22 @@ pub struct Project {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBuild {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
     /// An Odoo source tree, or a virtual environment with Odoo in it, on the
     /// worker's host.
+    #[schema(pattern = "^/[^\\x00]*$", max_length = 4000, example = "/opt/odoo")]
     pub odoo: String,
     /// The Python that runs it; default: the virtual environment's, or `/usr/bin/python3`.
     #[serde(default)]
+    #[schema(pattern = "^/[^\\x00]*$", max_length = 4000)]
     pub python: Option<String>,
     /// Further addons folders.
     #[serde(default)]
+    #[schema(schema_with = addons)]
     pub addons: Vec<String>,
     /// Modules that every tenant of this build starts with.
+    #[schema(schema_with = modules)]
     pub modules: Vec<String>,
 }
 
@@ -71,7 +84,7 @@ pub struct NewBuild {
 pub struct Build {
     pub id: Uuid,
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<BuildState>)]
     pub state: BuildState,
     pub odoo: String,
     pub modules: Vec<String>,
@@ -85,9 +98,11 @@ pub struct Build {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEnvironment {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "staging")]
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     /// The build its tenants are made from; default: the project's newest ready one.
     #[serde(default)]
@@ -99,7 +114,7 @@ pub struct Environment {
     pub id: Uuid,
     pub project: String,
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     pub build: Uuid,
     #[schema(value_type = String, format = DateTime)]
@@ -109,18 +124,22 @@ pub struct Environment {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
-    /// `PROJECT/ENVIRONMENT`
+    /// `PROJECT/ENVIRONMENT`, or its id.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?$", example = "demo/production")]
     pub environment: String,
     /// Names it in commands; unique on this platform.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")]
     pub name: String,
-    /// Its hostname's first label; default: its name.
+    /// Its hostname's first label, not one of the platform's own; default: its name.
     #[serde(default)]
+    #[schema(pattern = "^[a-z][a-z0-9-]{1,61}[a-z0-9]$")]
     pub subdomain: Option<String>,
     /// Default: its name, with `_` for `-`.
     #[serde(default)]
+    #[schema(pattern = "^[a-z][a-z0-9_-]{0,62}$")]
     pub database: Option<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Tier>)]
     pub tier: Option<Tier>,
 }
 
@@ -134,11 +153,11 @@ pub struct Tenant {
     pub database: String,
     /// Where visitors find it.
     pub url: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<TenantState>)]
     pub state: TenantState,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Serving>)]
     pub serving: Serving,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Tier>)]
     pub tier: Tier,
     pub max_users: i32,
     pub max_storage_bytes: i64,
@@ -147,7 +166,7 @@ pub struct Tenant {
     pub subscription_ends_at: Option<Timestamp>,
     /// The line of its history that it serves now.
     pub lineage: Option<Uuid>,
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<ClusterState>)]
     pub cluster_state: Option<ClusterState>,
     /// The first second it can be given back as.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -161,6 +180,7 @@ pub struct Tenant {
 #[serde(deny_unknown_fields)]
 pub struct ArchiveTenant {
     /// Its name once more: archiving cannot be taken back.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub confirm: String,
 }
 
@@ -179,9 +199,10 @@ pub struct CreatedTenant {
 pub struct NewSnapshot {
     /// Default: the time it is taken at, as `20261121-113551`.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub name: Option<String>,
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<SnapshotKind>)]
     pub kind: Option<SnapshotKind>,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -193,9 +214,9 @@ pub struct Snapshot {
     pub id: Uuid,
     pub tenant: String,
     pub name: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<SnapshotState>)]
     pub state: SnapshotState,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<SnapshotKind>)]
     pub kind: SnapshotKind,
     /// Known once the point is written: `0/3000148`.
     pub lsn: Option<String>,
@@ -221,6 +242,7 @@ pub struct Snapshot {
 pub struct NewRestore {
     /// A snapshot's name or id.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub snapshot: Option<String>,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -231,7 +253,7 @@ pub struct NewRestore {
 pub struct Restore {
     pub id: Uuid,
     pub tenant: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RestoreState>)]
     pub state: RestoreState,
     pub snapshot: Option<String>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -275,9 +297,9 @@ pub struct PlannedLineage {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Run {
     pub id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RunKind>)]
     pub kind: RunKind,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<RunState>)]
     pub state: RunState,
     pub tenant: Option<String>,
     pub project: Option<String>,
@@ -302,16 +324,80 @@ pub struct RunEvent {
     pub id: i64,
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Level>)]
     pub level: Level,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
 }
 
+/// One event of a run's stream, as its lines say it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StreamEvent {
+    /// `event`, `run` or `end`.
+    #[schema(pattern = "^(event|run|end)$")]
+    pub event: String,
+    /// JSON: a RunEvent, or the Run.
+    pub data: String,
+    /// Of an `event`: where `Last-Event-ID` goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLines {
     pub lines: Vec<String>,
+}
+
+/// Whose secrets are meant: exactly one of the three.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SecretsOf {
+    /// A project's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `PROJECT/ENVIRONMENT`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// A tenant's name or id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// A value, on its only way.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// Text of 1 to 32,768 bytes, without NUL.
+    #[schema(format = Password, write_only, max_length = 32768)]
+    pub value: String,
+}
+
+impl std::fmt::Debug for NewSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewSecret(…)")
+    }
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Secret {
+    /// Also the variable that tenants' Odoos find it in.
+    pub name: String,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`, if it is of an environment or a tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// If it is a tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    pub version: i64,
+    /// Tells values apart, and says nothing else of them.
+    pub fingerprint: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub set_at: Timestamp,
+    /// A login, or an API key's name.
+    pub set_by: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -320,6 +406,7 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     pub runs_queued: i64,
     pub runs_running: i64,
+    /// The first 1,000 by name.
     pub tenants: Vec<Tenant>,
 }
 
@@ -330,4 +417,169 @@ pub struct WorkerStatus {
     pub alive: bool,
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
+}
+
+/// What queues runs at times.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSchedule {
+    pub project: String,
+    /// Names it in the project, and begins the names of its snapshots:
+    /// `^[a-z0-9][a-z0-9-]{0,39}$`
+    pub name: String,
+    /// `snapshot` or `backup`
+    #[schema(value_type = String)]
+    pub action: Action,
+    /// Only this environment's tenants; the name without the project's.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Only this tenant.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Minute, hour, day of the month, month and weekday, such as `30 2 * * 1-5`.
+    pub cron: String,
+    /// Whose clocks it goes by, such as `Europe/Paris`; default: `UTC`.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// What becomes of times at which no control was there: `none`, `once`
+    /// (the default: the latest is run) or `all`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<CatchUp>,
+    /// Default: true.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// What is left out stays as it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeSchedule {
+    /// The version that was read; refused if it has changed since.
+    pub version: i64,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub action: Option<Action>,
+    #[serde(default)]
+    pub cron: Option<String>,
+    #[serde(default)]
+    pub zone: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub catch_up: Option<CatchUp>,
+    /// False pauses it. Times that pass while it is paused are not caught up.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Schedule {
+    pub id: Uuid,
+    pub project: String,
+    pub name: String,
+    #[schema(value_type = String)]
+    pub action: Action,
+    pub environment: Option<String>,
+    pub tenant: Option<String>,
+    pub cron: String,
+    pub zone: String,
+    #[schema(value_type = String)]
+    pub catch_up: CatchUp,
+    pub enabled: bool,
+    /// Grows with each change that somebody makes.
+    pub version: i64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_at: Option<Timestamp>,
+    /// The time it was last run for.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_at: Option<Timestamp>,
+    /// The last run that it queued.
+    pub last_run: Option<Uuid>,
+    /// What came of it.
+    pub last_note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// One of the times at which a schedule comes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ScheduledTime {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What the clocks of its zone show then: `2026-11-22T02:30:00+01:00`.
+    pub local: String,
+}
+
+/// What a schedule queued when it was asked to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ScheduleRan {
+    pub runs: Vec<Uuid>,
+    /// In words, with what was left out and why.
+    pub note: String,
+}
+
+/// When runs that disturb people may be done.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMaintenanceWindow {
+    pub project: String,
+    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    pub name: String,
+    /// Only this environment's; the name without the project's.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// When it opens: minute, hour, day of the month, month and weekday.
+    pub cron: String,
+    /// Default: `UTC`.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// For how long it is open: 1 to 1,440.
+    pub minutes: i32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MaintenanceWindow {
+    pub id: Uuid,
+    pub project: String,
+    pub name: String,
+    pub environment: Option<String>,
+    pub cron: String,
+    pub zone: String,
+    pub minutes: i32,
+    /// Set while it is open.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub open_until: Option<Timestamp>,
+    /// When it opens next; set while it is closed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub opens_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Alert {
+    pub id: Uuid,
+    /// Such as `disk_full` or `backup_overdue`.
+    #[schema(value_type = String)]
+    pub kind: AlertKind,
+    /// What it is about: an id or a name, by its kind.
+    pub subject: String,
+    /// Left out where it is about the whole installation.
+    pub project: Option<String>,
+    /// `info`, `warning` or `critical`
+    #[schema(value_type = String)]
+    pub severity: Severity,
+    /// `open`, `acknowledged` or `resolved`
+    #[schema(value_type = String)]
+    pub state: AlertState,
+    pub detail: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    /// `user:<id>` or `key:<id>`
+    pub acknowledged_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub acknowledged_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub resolved_at: Option<Timestamp>,
 }

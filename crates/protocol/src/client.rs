@@ -1,7 +1,9 @@
 //! HTTP clients for both halves of the protocol.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use model::WorkerId;
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,12 +56,17 @@ impl ClientError {
     }
 }
 
+/// The header in which a worker says who it is.
+pub const WORKER: &str = "heddle-worker";
+
 /// Speaks to one control.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
     base: String,
     key: Key,
+    /// Shared by all clones.
+    worker: Arc<OnceLock<WorkerId>>,
 }
 
 impl Client {
@@ -71,11 +78,17 @@ impl Client {
             .no_proxy()
             .build()
             .expect("a client without TLS always builds");
-        Self { http, base: base.trim_end_matches('/').to_owned(), key }
+        Self { http, base: base.trim_end_matches('/').to_owned(), key, worker: Arc::default() }
     }
 
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// From now on this client and its clones speak for a worker, the one that
+    /// they first spoke for.
+    pub fn speak_for(&self, worker: WorkerId) {
+        let _ = self.worker.set(worker);
     }
 
     pub async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, ClientError> {
@@ -100,6 +113,26 @@ impl Client {
         self.send(Method::POST, path, Some(body), Some(idempotency_key)).await
     }
 
+    pub async fn put<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        self.sent(Method::PUT, path, Some(body), version)
+            .await?
+            .json()
+            .await
+            .map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// `version`: the one that must be there now.
+    pub async fn delete(&self, path: &str, version: Option<i64>) -> Result<(), ClientError> {
+        let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
+        self.sent(Method::DELETE, path, None::<&()>, version).await.map(drop)
+    }
+
     async fn send<A: DeserializeOwned>(
         &self,
         method: Method,
@@ -107,23 +140,39 @@ impl Client {
         body: Option<&impl Serialize>,
         idempotency_key: Option<&str>,
     ) -> Result<A, ClientError> {
+        let key = idempotency_key.map(|key| ("Idempotency-Key", key.to_owned()));
+        let answer = self.sent(method, path, body, key).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// The answer to a request that was not refused.
+    async fn sent(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+        header: Option<(&str, String)>,
+    ) -> Result<reqwest::Response, ClientError> {
         let url = format!("{}{path}", self.base);
         let mut request = self.http.request(method, &url).bearer_auth(&self.key.0);
+        if let Some(worker) = self.worker.get() {
+            request = request.header(WORKER, worker.to_string());
+        }
         if let Some(body) = body {
             request = request.json(body);
         }
-        if let Some(key) = idempotency_key {
-            request = request.header("Idempotency-Key", key);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
         }
         let unreachable =
             |source: reqwest::Error| ClientError::Unreachable { url: self.base.clone(), source };
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
-        let fault = |source| ClientError::Answer { path: path.to_owned(), source };
         if status.is_success() {
-            return answer.json().await.map_err(fault);
+            return Ok(answer);
         }
-        let text = answer.text().await.map_err(fault)?;
+        let text =
+            answer.text().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })?;
         Err(ClientError::Refused(Box::new(problem(status, &text))))
     }
 }

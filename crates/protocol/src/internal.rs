@@ -2,7 +2,10 @@
 //! platform's own key as bearer. Workers never reach SQL: they report facts
 //! under the lease of the run that made them, and control commits them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
 use model::lsn::Lsn;
 use model::restore::{Plan, RestoreState, Target};
@@ -260,10 +263,44 @@ pub struct Assignments {
     pub tenants: Vec<TenantWork>,
 }
 
+/// `GET /internal/workers/{id}/tenants/{tenant}/secrets`: what the tenant's Odoo
+/// is given in its environment. Only for a worker that runs the tenant.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct TenantSecrets {
+    pub values: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for TenantSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
 /// `POST /internal/workers/{id}/observed`: what the worker sees of them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observed {
     pub tenants: Vec<ObservedTenant>,
+    /// Said now and then, like what follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<ObservedDisk>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wal: Vec<ObservedWal>,
+}
+
+/// The disk that one of a worker's folders is on, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedDisk {
+    pub place: Place,
+    pub total: u64,
+    /// What the worker may still fill.
+    pub free: u64,
+}
+
+/// What a tenant's cell keeps of its WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedWal {
+    pub tenant: TenantId,
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,3 +5,5 @@
 pub mod api;
 pub mod client;
 pub mod internal;
+
+pub mod schema;

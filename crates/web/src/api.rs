@@ -1,25 +1,25 @@
 //! The REST API under `/api/v1`. Its shapes are `protocol::api`'s.
 
 mod build;
+mod document;
 mod environment;
+mod list;
 mod project;
 mod restore;
 mod run;
+mod secret;
 mod snapshot;
 mod status;
 mod tenant;
 
-use std::collections::BTreeMap;
-
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use protocol::api::Problem;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
+use utoipa::OpenApi;
 
+use self::document::{Finish, Refused};
 use crate::WebState;
 use crate::extract::authenticate;
 
@@ -48,8 +48,11 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/runs/{run}/stream", get(run::stream))
         .route("/runs/{run}/cancel", post(run::cancel))
         .route("/runs/{run}/retry", post(run::retry))
+        .route("/secrets", get(secret::list))
+        .route("/secrets/{name}", put(secret::set).delete(secret::remove))
         .route("/status", get(status::get))
         .fallback(crate::nothing_here)
+        .layer(middleware::from_fn(document::known_parameters))
         .layer(middleware::from_fn_with_state(state.clone(), authenticate))
 }
 
@@ -68,6 +71,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
         run::list, run::get, run::events, run::stream, run::cancel, run::retry,
+        secret::list, secret::set, secret::remove,
         status::get,
     ),
     components(schemas(Problem)),
@@ -76,48 +80,9 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
 )]
 struct Document;
 
-struct Finish;
-
-impl Modify for Finish {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let key = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("hk_…")
-            .description(Some("An API key."))
-            .build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("api_key", SecurityScheme::Http(key));
-    }
-}
-
-/// How any request may be refused.
-struct Refused;
-
-impl IntoResponses for Refused {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let problem = |description: &str| {
-            let content = Content::new(Some(Ref::from_schema_name(Problem::name())));
-            RefOr::T(
-                ResponseBuilder::new()
-                    .description(description)
-                    .content("application/problem+json", content)
-                    .build(),
-            )
-        };
-        let _ = Problem::schema;
-        BTreeMap::from([
-            (
-                "4XX".to_owned(),
-                problem("The request cannot be carried out; `detail` says why, `hint` what to do."),
-            ),
-            ("5XX".to_owned(), problem("Heddle failed; its log has the cause beside `request_id`.")),
-        ])
-    }
-}
-
 /// The API's OpenAPI 3.1 document, as `docs/reference/openapi.json` holds it.
 pub fn openapi_json() -> String {
-    let mut text = Document::openapi().to_pretty_json().expect("the document has only string keys");
+    let mut text = document::document().to_pretty_json().expect("the document has only string keys");
     text.push('\n');
     text
 }

@@ -12,7 +12,6 @@ mod tenants;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -151,6 +150,6 @@ pub(crate) fn error_page(failure: &Failure, request_id: &str) -> Response {
     }
 }
 
-async fn tenant_of(state: &State<WebState>, name: &str) -> Answer<protocol::api::Tenant> {
+async fn tenant_of(state: &WebState, name: &str) -> Answer<protocol::api::Tenant> {
     Ok(state.control.tenant(name).await?)
 }

@@ -1,16 +1,21 @@
 //! Extractors that refuse with [`Failure`]s.
 
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use std::net::SocketAddr;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use control::{Asked, Requester};
+use control::{Asked, Control, Kind, Principal};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use crate::WebState;
 use crate::failure::Failure;
+use crate::request::RequestId;
 
 /// A JSON body.
 pub(crate) struct Json<T>(pub T);
@@ -19,9 +24,37 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &WebState) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state).await?;
+        // PostgreSQL's texts cannot hold it.
+        if names_nul(&bytes) {
+            return Err(Failure::invalid("the body holds a NUL character").hint("Leave out \\u0000."));
+        }
+        // Serde would read an array as the fields in their order.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(Failure::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Kind::Invalid.as_str(),
+                "the body does not fit: it must be an object",
+            )
+            .hint("docs/reference/openapi.json describes every request's body."));
+        }
+        let request = Request::from_parts(parts, Body::from(bytes));
         let axum::Json(body) = axum::Json::from_request(request, state).await?;
         Ok(Self(body))
     }
+}
+
+/// Whether a JSON text has the escape of a NUL in it, itself not escaped.
+fn names_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at + 1..].starts_with(b"u0000") {
+            return true;
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 /// A form's fields.
@@ -60,16 +93,22 @@ impl<T: DeserializeOwned> FromRequestParts<WebState> for Query<T> {
     }
 }
 
-/// Who calls the API, as [`authenticate`] found out.
-pub(crate) struct Caller(pub Requester);
+/// Control, bound to who calls the API, as [`authenticate`] found out.
+#[derive(Clone)]
+pub(crate) struct Acting(pub Control);
 
-impl FromRequestParts<WebState> for Caller {
+impl FromRequestParts<WebState> for Acting {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
-        let requester = parts.extensions.get::<Requester>().copied();
-        requester.map(Self).ok_or_else(|| Failure::ours("the route stands outside the authentication layer"))
+        extension(parts)
     }
+}
+
+/// What a layer around the handlers has left with the request.
+fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, Failure> {
+    let found = parts.extensions.get::<T>().cloned();
+    found.ok_or_else(|| Failure::ours("the route stands outside the authentication layer"))
 }
 
 /// Lets only requests with a valid API key through.
@@ -83,9 +122,20 @@ pub(crate) async fn authenticate(
         Failure::unauthenticated("the request has no API key")
             .hint("Send the header Authorization: Bearer hk_…")
     })?;
-    let requester = state.control.verify_api_key(key).await?;
-    parts.extensions.insert(requester);
+    let principal = state.control.verify_api_key(key).await?;
+    let principal = principal.from(address(&parts), request_id(&parts));
+    parts.extensions.insert(Acting(state.control.acting_as(&principal)));
+    parts.extensions.insert(principal);
     Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Where a request comes from, if it came over a socket.
+pub(crate) fn address(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string())
+}
+
+pub(crate) fn request_id(parts: &Parts) -> Option<String> {
+    parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone())
 }
 
 /// The caller and the request's `Idempotency-Key`.
@@ -94,14 +144,18 @@ pub(crate) struct Asks(pub Asked);
 impl FromRequestParts<WebState> for Asks {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
-        let Caller(requester) = Caller::from_request_parts(parts, state).await?;
-        let asked = Asked::by(requester);
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        let asked = Asked::by(extension::<Principal>(parts)?.requester);
         let Some(key) = parts.headers.get("idempotency-key") else {
             return Ok(Self(asked));
         };
-        let key = key.to_str().ok().filter(|key| (1..=200).contains(&key.len())).ok_or_else(|| {
-            Failure::invalid("the Idempotency-Key must be 1 to 200 visible ASCII characters")
+        let key = key
+            .to_str()
+            .ok()
+            .filter(|key| (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+        let key = key.ok_or_else(|| {
+            Failure::invalid("the Idempotency-Key must be 1 to 200 visible ASCII characters, without spaces")
+                .hint("A UUID of your own is a good one.")
         })?;
         Ok(Self(asked.once(key)))
     }
@@ -115,4 +169,20 @@ pub(crate) fn from_platform(parts: &Parts, state: &WebState) -> bool {
 fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_nul;
+
+    #[test]
+    fn only_an_escape_is_a_nul() {
+        assert!(names_nul(br#"{"a":"b\u0000"}"#));
+        assert!(names_nul(br#"{"a":"\\\u0000"}"#));
+        for harmless in
+            [&br#"{"a":"\\u0000"}"#[..], br#"{"a":"u0000"}"#, br#"{"a":"\u00001"#.get(..5).unwrap(), b"\\"]
+        {
+            assert!(!names_nul(harmless), "{}", String::from_utf8_lossy(harmless));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use control::Kind;
@@ -79,6 +79,7 @@ impl Failure {
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
             "stale" => "Out of date",
+            "changed" => "Changed by somebody else",
             "key-reused" => "Idempotency key used before",
             "too-many" => "Too many attempts",
             "unavailable" => "Not available right now",
@@ -123,6 +124,7 @@ impl From<PathRejection> for Failure {
 impl From<QueryRejection> for Failure {
     fn from(rejection: QueryRejection) -> Self {
         Self::invalid(format!("the query cannot be read: {}", innermost(&rejection)))
+            .hint("docs/reference/openapi.json describes every parameter.")
     }
 }
 
@@ -131,6 +133,15 @@ impl From<FormRejection> for Failure {
         match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Self::invalid(format!("the form cannot be read: {}", innermost(&rejection))),
+        }
+    }
+}
+
+impl From<BytesRejection> for Failure {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => Self::invalid(format!("the body cannot be read: {}", innermost(&rejection))),
         }
     }
 }
@@ -144,6 +155,7 @@ impl From<JsonRejection> for Failure {
             }
             JsonRejection::JsonSyntaxError(error) => {
                 Self::invalid(format!("the body is no valid JSON: {}", innermost(&error)))
+                    .hint("docs/reference/openapi.json describes every request's body.")
             }
             JsonRejection::JsonDataError(error) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -159,6 +171,7 @@ impl From<JsonRejection> for Failure {
 
 fn too_large() -> Failure {
     Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than 1 MiB")
+        .hint("Nothing that Heddle takes needs so much: send less.")
 }
 
 /// The extractors' own texts only repeat what their source says better.

@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json as Answered, Router};
-use model::{RunId, WorkerId};
+use control::Control;
+use model::{RunId, TenantId, WorkerId};
+use protocol::client::WORKER;
 use protocol::internal::{
     Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
-    Observed, Questions, Recorded, Register, Registered, Report, Routes,
+    Observed, Questions, Recorded, Register, Registered, Report, Routes, TenantSecrets,
 };
 use serde::Deserialize;
 
@@ -29,6 +32,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     Router::new()
         .route("/workers", post(register))
         .route("/workers/{worker}/tenants", get(assignments))
+        .route("/workers/{worker}/tenants/{tenant}/secrets", get(tenant_secrets))
         .route("/workers/{worker}/observed", post(observed))
         .route("/workers/{worker}/questions", get(questions))
         .route("/workers/{worker}/answers", post(answers))
@@ -52,23 +56,46 @@ async fn platform_only(State(state): State<WebState>, request: Request, next: Ne
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
+/// Control, bound to the worker that speaks.
+struct Reporting(Control);
+
+impl FromRequestParts<WebState> for Reporting {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Failure> {
+        let said = parts.headers.get(WORKER).and_then(|id| id.to_str().ok());
+        let worker = said.and_then(|id| id.parse::<WorkerId>().ok()).ok_or_else(|| {
+            Failure::invalid(format!("the header {WORKER} names no worker"))
+                .hint("A worker sends the id that it was given when it registered.")
+        })?;
+        Ok(Self(state.control.as_worker(worker)))
+    }
+}
+
 async fn register(State(state): State<WebState>, Json(body): Json<Register>) -> Answer<Answered<Registered>> {
     Ok(Answered(state.control.register_worker(body).await?))
 }
 
 async fn assignments(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(worker): Path<WorkerId>,
 ) -> Answer<Answered<Assignments>> {
-    Ok(Answered(state.control.assignments(worker).await?))
+    Ok(Answered(control.assignments(worker).await?))
+}
+
+async fn tenant_secrets(
+    Reporting(control): Reporting,
+    Path((worker, tenant)): Path<(WorkerId, TenantId)>,
+) -> Answer<Answered<TenantSecrets>> {
+    Ok(Answered(control.tenant_secrets(worker, tenant).await?))
 }
 
 async fn observed(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(worker): Path<WorkerId>,
     Json(body): Json<Observed>,
 ) -> Answer<Answered<()>> {
-    Ok(Answered(state.control.observed(worker, body).await?))
+    Ok(Answered(control.observed(worker, body).await?))
 }
 
 #[derive(Deserialize)]
@@ -86,55 +113,55 @@ impl Wait {
 }
 
 async fn questions(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(worker): Path<WorkerId>,
     Query(wait): Query<Wait>,
 ) -> Answer<Answered<Questions>> {
-    Ok(Answered(state.control.questions(worker, wait.duration()).await?))
+    Ok(Answered(control.questions(worker, wait.duration()).await?))
 }
 
 async fn answers(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(worker): Path<WorkerId>,
     Json(body): Json<WorkerAnswer>,
 ) -> Answer<Answered<()>> {
-    Ok(Answered(state.control.answer(worker, body).await?))
+    Ok(Answered(control.answer(worker, body).await?))
 }
 
-async fn claim(State(state): State<WebState>, Json(body): Json<Claim>) -> Answer<Answered<Option<Claimed>>> {
-    Ok(Answered(state.control.claim(body).await?))
+async fn claim(Reporting(control): Reporting, Json(body): Json<Claim>) -> Answer<Answered<Option<Claimed>>> {
+    Ok(Answered(control.claim(body).await?))
 }
 
 async fn heartbeat(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(run): Path<RunId>,
     Json(body): Json<Heartbeat>,
 ) -> Answer<Answered<HeartbeatAnswer>> {
-    Ok(Answered(state.control.heartbeat(run, body).await?))
+    Ok(Answered(control.heartbeat(run, body).await?))
 }
 
 async fn events(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(run): Path<RunId>,
     Json(body): Json<Events>,
 ) -> Answer<Answered<()>> {
-    Ok(Answered(state.control.append_events(run, body).await?))
+    Ok(Answered(control.append_events(run, body).await?))
 }
 
 async fn record(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(run): Path<RunId>,
     Json(body): Json<Report>,
 ) -> Answer<Answered<Recorded>> {
-    Ok(Answered(state.control.record(run, body).await?))
+    Ok(Answered(control.record(run, body).await?))
 }
 
 async fn finish(
-    State(state): State<WebState>,
+    Reporting(control): Reporting,
     Path(run): Path<RunId>,
     Json(body): Json<Finish>,
 ) -> Answer<Answered<()>> {
-    Ok(Answered(state.control.finish(run, body).await?))
+    Ok(Answered(control.finish(run, body).await?))
 }
 
 async fn routes(State(state): State<WebState>, Query(wait): Query<Wait>) -> Answer<Answered<Routes>> {

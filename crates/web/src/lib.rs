@@ -6,6 +6,7 @@
 #[allow(unused_qualifications, reason = "utoipa's macros write whole paths")]
 mod api;
 mod console;
+mod etag;
 mod extract;
 mod failure;
 mod internal;
@@ -98,6 +99,7 @@ async fn healthy() -> &'static str {
 
 async fn nothing_here(uri: Uri) -> Failure {
     Failure::not_found(format!("there is nothing at {}", uri.path()))
+        .hint("/api/openapi.json lists the API's addresses.")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Failure {
@@ -106,4 +108,5 @@ async fn wrong_method(method: Method, uri: Uri) -> Failure {
         "wrong-method",
         format!("{} does not take {method}", uri.path()),
     )
+    .hint("The header Allow says what it takes.")
 }

@@ -56,11 +56,22 @@ impl After {
     /// A browser that connects again says the last id it saw in a header.
     pub fn or_header(&self, headers: &HeaderMap) -> Answer<i64> {
         let Some(last) = headers.get("last-event-id") else {
-            return Ok(self.after);
+            return self.known();
         };
         let last = last.to_str().ok().and_then(|text| text.trim().parse::<i64>().ok());
-        last.map(|last| last.max(self.after))
-            .ok_or_else(|| Failure::invalid("Last-Event-ID must be the id of one of the run's events"))
+        let last = last.filter(|last| *last >= 0).ok_or_else(|| {
+            Failure::invalid("Last-Event-ID must be the id of one of the run's events")
+                .hint("Leave it out to begin at the first.")
+        })?;
+        Ok(last.max(self.known()?))
+    }
+
+    pub fn known(&self) -> Answer<i64> {
+        if self.after < 0 {
+            return Err(Failure::invalid(format!("{} is no event's id", self.after))
+                .hint("Leave out after to begin at the first."));
+        }
+        Ok(self.after)
     }
 }
 

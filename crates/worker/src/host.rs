@@ -12,7 +12,7 @@ use model::program::{Identity, ProgramId, ProgramState};
 use model::{DatabaseName, TenantId, WorkerId};
 use postgres::{Binaries, OsUser};
 use protocol::client::Client;
-use protocol::internal::{Assignments, BuildWork, Observed, ObservedTenant, TenantWork};
+use protocol::internal::{Assignments, BuildWork, Observed, ObservedTenant, TenantSecrets, TenantWork};
 use runtime::{Driver, ProcessDriver};
 use tokio::sync::OwnedMutexGuard;
 
@@ -91,6 +91,16 @@ impl Host {
     pub fn registered(&self, worker: WorkerId) {
         // Registered once in a process's life.
         let _ = self.worker.set(worker);
+    }
+
+    /// What a tenant's Odoo is given in its environment.
+    pub async fn tenant_secrets(&self, tenant: TenantId) -> Result<TenantSecrets, Failure> {
+        let worker =
+            self.worker.get().ok_or_else(|| Failure::new("control does not know this worker yet"))?;
+        self.control
+            .get(&format!("/internal/workers/{worker}/tenants/{tenant}/secrets"))
+            .await
+            .map_err(|source| Failure::new("ask control for the tenant's secrets").caused_by(source))
     }
 
     /// The tenants that are this host's to keep.

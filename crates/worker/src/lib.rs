@@ -64,6 +64,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     };
     let worker = registered.worker;
     host.registered(worker);
+    control.speak_for(worker);
     tracing::info!(%worker, "registered");
 
     let tasks = Tasks::new(shutdown.clone());

@@ -80,6 +80,7 @@ impl<'a> Serve<'a> {
         let ports = Ports { http: found[0], gevent: found[1] };
         let port = self.cell.start().await?;
         let secrets = self.secrets()?;
+        let given = self.host.tenant_secrets(self.tenant.tenant).await?;
         let conf = layout.tenant(self.tenant.tenant).join("conf");
         let (config, key) = (conf.join("odoo.conf"), conf.join("router.key"));
         let data_dir = layout.odoo(self.tenant.tenant, self.cell.lineage());
@@ -119,7 +120,12 @@ impl<'a> Serve<'a> {
                 router_key: Some(&key),
                 files_socket: Some(&files_socket),
             };
-            Ok(odoo::programs::serve(id, &launch, workers))
+            let mut spec = odoo::programs::serve(id, &launch, workers);
+            for (name, value) in given.values {
+                // What Odoo needs to run is not theirs to set.
+                spec.env.entry(name).or_insert(value);
+            }
+            Ok(spec)
         })
         .await?;
         self.host.driver.start(&spec).await.doing("start Odoo")

@@ -2,9 +2,12 @@
 //! step. Each is a function that returns its outcome, shared by the loop and
 //! the tests.
 
+pub mod alert;
+pub mod api_key;
 pub mod backup;
 pub mod cluster;
 pub mod lease;
+pub mod schedule;
 pub mod session;
 pub mod snapshot;
 pub mod worker;
@@ -40,11 +43,14 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    schedule every 1,
     worker every 5,
+    alert every 15,
     backup every 15,
     snapshot every 30,
     cluster every 60,
     session every 600,
+    api_key every 10,
 };
 
 /// Runs every reconciler at its own pace until cancelled.
@@ -92,7 +98,7 @@ fn said<T: Debug + Default + PartialEq>(outcome: T) -> Option<String> {
     (outcome != T::default()).then(|| format!("{outcome:?}"))
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -12,8 +12,9 @@ async fn keys_are_verified_and_revoked() {
     let control = &platform.control;
     let created = control.create_api_key("laptop").await.unwrap();
     assert!(created.key.starts_with(&created.api_key.prefix));
-    let requester = control.verify_api_key(&created.key).await.unwrap();
-    assert_eq!(requester, Requester::ApiKey(created.api_key.id));
+    let principal = control.verify_api_key(&created.key).await.unwrap();
+    assert_eq!(principal.requester, Requester::ApiKey(created.api_key.id));
+    control::reconcile::api_key::tick(control).await.unwrap();
     assert!(control.api_keys().await.unwrap()[0].last_used_at.is_some());
     let mut other = created.key.clone();
     let last = if other.pop() == Some('a') { 'b' } else { 'a' };

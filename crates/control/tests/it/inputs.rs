@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control::{Asked, Kind, Requester};
+use control::{Asked, Kind, Requester, Slice};
 use jiff::Timestamp;
 use model::project::Stage;
 use model::{RunId, SnapshotId};
@@ -37,7 +37,7 @@ async fn names_are_checked() {
     refused(control.create_tenant(&asked(), nowhere).await, Kind::NotFound);
     let empty = Asked::by(Requester::Platform).once("");
     refused(control.create_tenant(&empty, new_tenant("acme")).await, Kind::Invalid);
-    assert!(control.tenants(None).await.unwrap().is_empty());
+    assert!(control.tenants(None, &Slice::default()).await.unwrap().items.is_empty());
 
     control.create_tenant(&asked(), new_tenant("acme")).await.unwrap();
     let new = NewTenant { subdomain: Some("acme".into()), ..new_tenant("other") };
@@ -46,7 +46,7 @@ async fn names_are_checked() {
     let new = NewTenant { subdomain: Some("elsewhere".into()), ..new_tenant("acme") };
     let refusal = refused(control.create_tenant(&asked(), new).await, Kind::Taken);
     assert!(refusal.detail.contains("named acme"), "{refusal}");
-    assert_eq!(control.tenants(Some("demo/live")).await.unwrap().len(), 1);
+    assert_eq!(control.tenants(Some("demo/live"), &Slice::default()).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn builds_and_environments_are_checked() {
     let unready = control.create_build(&asked(), new_build()).await.unwrap();
     let unready = environment("next", Stage::Staging, Some(unready.id));
     refused(control.create_environment(unready).await, Kind::WrongState);
-    let foreign = control.builds(Some("demo")).await.unwrap().pop().unwrap();
+    let foreign = control.builds(Some("demo"), &Slice::default()).await.unwrap().items.pop().unwrap();
     control.create_project(NewProject { name: "other".into() }).await.unwrap();
     let none = NewEnvironment { project: "other".into(), ..environment("live", Stage::Production, None) };
     refused(control.create_environment(none.clone()).await, Kind::WrongState);
@@ -118,7 +118,7 @@ async fn restores_are_checked() {
     let neither = NewRestore { snapshot: None, at: None };
     refused(control.create_restore(&asked(), "globex", neither).await, Kind::Invalid);
     refused(control.create_restore(&asked(), "nobody", at(now)).await, Kind::NotFound);
-    assert!(control.restores("acme").await.unwrap().is_empty());
+    assert!(control.restores("acme", &Slice::default()).await.unwrap().items.is_empty());
 
     let snapshot = NewSnapshot { name: Some("soon".into()), kind: None, expires_at: None };
     control.create_snapshot(&asked(), "globex", snapshot.clone()).await.unwrap();

@@ -10,4 +10,6 @@ mod routes;
 #[path = "../../../database/tests/it/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
+mod schedules;
+mod secrets;
 mod tenants;

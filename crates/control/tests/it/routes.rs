@@ -17,7 +17,7 @@ fn seen(tenant: model::TenantId, http: &str) -> Observed {
         router_key: Some("key".into()),
         cell_port: Some(5433),
     };
-    Observed { tenants: vec![tenant] }
+    Observed { tenants: vec![tenant], ..Observed::default() }
 }
 
 #[tokio::test]

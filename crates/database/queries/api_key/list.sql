@@ -1,1 +1,8 @@
-SELECT id, name, prefix, secret_hash, created_at, last_used_at, revoked_at FROM ops.api_keys ORDER BY id DESC
+-- Newest first. $1 project or null for all
+SELECT k.id, k.name, k.prefix, u.login, p.name AS project, k.scopes, k.created_at, k.expires_at, k.last_used_at,
+       k.revoked_at
+FROM ops.api_keys k
+LEFT JOIN ops.users u ON u.id = k.user_id
+LEFT JOIN ops.projects p ON p.id = k.project_id
+WHERE $1::uuid IS NULL OR k.project_id = $1
+ORDER BY k.id DESC

@@ -12,7 +12,7 @@ async fn twice_changes_nothing_the_second_time() {
     assert_eq!(first.applied.first(), Some(&"0001_projects"));
     let second = migrate_at(&scratch.admin_url(), PASSWORD).await.unwrap();
     assert!(second.applied.is_empty());
-    database::Pool::connect(&scratch.url(), 1).await.unwrap();
+    database::Pool::connect(&scratch.url(), database::Sizes::each(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_database_that_was_not_migrated_is_refused() {
     let scratch = Scratch::empty().await;
     let admin = scratch.admin().await;
     admin.batch_execute("CREATE SCHEMA ops; GRANT USAGE ON SCHEMA ops TO heddle_control").await.unwrap();
-    let refused = database::Pool::connect(&scratch.url(), 1).await.err().unwrap();
+    let refused = database::Pool::connect(&scratch.url(), database::Sizes::each(1)).await.err().unwrap();
     assert!(matches!(refused, Error::Older { found: 0, .. }), "{refused}");
 }
 
@@ -44,7 +44,7 @@ async fn a_newer_database_is_refused_and_left_alone() {
     let refused = migrate_at(&scratch.admin_url(), "another password").await.unwrap_err();
     assert!(refused.to_string().contains("a newer one has migrated it"), "{refused}");
     // Nor was the role's password changed: it still connects, and is refused.
-    let refused = database::Pool::connect(&scratch.url(), 1).await.err().unwrap();
+    let refused = database::Pool::connect(&scratch.url(), database::Sizes::each(1)).await.err().unwrap();
     assert!(matches!(refused, Error::Newer { found: 999, .. }), "{refused}");
 }
 
@@ -56,7 +56,7 @@ async fn a_changed_migration_is_refused() {
     admin.batch_execute(change).await.unwrap();
     let refused = migrate_at(&scratch.admin_url(), PASSWORD).await.unwrap_err();
     assert!(matches!(&refused, Error::Changed { name } if name == "0002_tenants"), "{refused}");
-    let refused = database::Pool::connect(&scratch.url(), 1).await.err().unwrap();
+    let refused = database::Pool::connect(&scratch.url(), database::Sizes::each(1)).await.err().unwrap();
     assert!(matches!(refused, Error::Changed { .. }), "{refused}");
 }
 

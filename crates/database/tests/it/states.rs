@@ -1,13 +1,16 @@
 //! The schema's CHECKs mirror `model`'s enums, and guarded updates move rows
 //! along the states' arrows and along nothing else.
 
-use database::{Guarded, Pool, State, sources};
+use database::{Guarded, Pool, Sizes, State, sources};
 use jiff::Timestamp;
+use model::access::{Permission, Role};
+use model::alert::{AlertKind, Place, Severity};
 use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Level, RunKind, RunState};
+use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
 use model::{
@@ -23,19 +26,28 @@ async fn checks_mirror_the_enums() {
     let scratch = Scratch::new().await;
     let admin = scratch.admin().await;
     let mut expected = vec![
+        ("alerts_kind_written", written(AlertKind::ALL)),
+        ("alerts_severity_written", written(Severity::ALL)),
+        ("api_keys_scopes_written", written(Permission::ALL)),
         ("builds_state_written", written(BuildState::ALL)),
         ("clusters_kind_written", written(ClusterKind::ALL)),
         ("clusters_state_written", written(ClusterState::ALL)),
+        ("env_permissions_permission_written", written(Permission::GRANTED)),
         ("environments_stage_written", written(Stage::ALL)),
         ("restores_state_written", written(RestoreState::ALL)),
+        ("roles_name_written", written(Role::ALL)),
+        ("roles_permissions_written", written(Permission::ALL)),
         ("run_events_level_written", written(Level::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
         ("runs_state_written", written(RunState::ALL)),
+        ("schedules_action_written", written(Action::ALL)),
+        ("schedules_catch_up_written", written(CatchUp::ALL)),
         ("snapshots_kind_written", written(SnapshotKind::ALL)),
         ("snapshots_state_written", written(SnapshotState::ALL)),
         ("tenant_observations_serving_written", written(Serving::ALL)),
         ("tenants_state_written", written(TenantState::ALL)),
         ("tenants_tier_written", written(Tier::ALL)),
+        ("worker_disks_place_written", written(Place::ALL)),
     ];
     let rows = admin
         .query(
@@ -151,7 +163,7 @@ async fn walk<S: State + std::fmt::Debug>(
     step: impl AsyncFn(&database::Connection, S, S) -> Guarded<S>,
 ) {
     let admin = scratch.admin().await;
-    let pool = Pool::connect(&scratch.url(), 1).await.unwrap();
+    let pool = Pool::connect(&scratch.url(), Sizes::each(1)).await.unwrap();
     let connection = pool.get().await.unwrap();
     for &from in S::all() {
         for &to in S::all() {
@@ -302,7 +314,7 @@ async fn runs_follow_their_arrows() {
 #[tokio::test]
 async fn a_row_that_is_not_there_is_missing() {
     let scratch = Scratch::new().await;
-    let pool = Pool::connect(&scratch.url(), 1).await.unwrap();
+    let pool = Pool::connect(&scratch.url(), Sizes::each(1)).await.unwrap();
     let connection = pool.get().await.unwrap();
     let (from, to) = ([TenantState::Active], TenantState::Suspended);
     let moved = database::tenant::set_state(&connection, TenantId::new(), &from, to, None).await.unwrap();
@@ -376,7 +388,7 @@ async fn one_of_many_switches_at_once_wins() {
         admin.batch_execute(&sql).await.unwrap();
         others.push(TenantDatabaseId(id));
     }
-    let pool = Pool::connect(&scratch.url(), 8).await.unwrap();
+    let pool = Pool::connect(&scratch.url(), Sizes::each(8)).await.unwrap();
     let mut switches = tokio::task::JoinSet::new();
     for to in others {
         let pool = pool.clone();

@@ -10,6 +10,7 @@ pub mod project;
 pub mod restore;
 pub mod router;
 pub mod run;
+pub mod secret;
 pub mod settings;
 pub mod snapshot;
 pub mod status;

@@ -66,7 +66,9 @@ pub async fn run(context: &Context, one_time_password: bool) -> Result<(), Failu
     data.prepare(&settings.run_dir)?;
     let _lock = data.lock()?;
     data.install_binary()?;
-    Secrets::new(data.path()).platform_key()?;
+    let secrets = Secrets::new(data.path());
+    secrets.platform_key()?;
+    secrets.make_secrets_key(&settings.secrets_key)?;
     if !rustix::process::geteuid().is_root() {
         output.note("warning: isolation is off: not root, so all tenants run as one user (`heddle doctor`)");
     }

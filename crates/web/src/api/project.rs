@@ -1,34 +1,33 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
 use protocol::api::{NewProject, Page, Project};
 
 use super::Refused;
-use crate::WebState;
-use crate::extract::{Json, Path};
+use super::list::Cut;
+use crate::extract::{Acting, Json, Path, Query};
 use crate::failure::Answer;
 
 /// All projects, by name.
 #[utoipa::path(get, path = "/api/v1/projects", tag = "projects", operation_id = "list_projects",
-    responses((status = 200, body = Page<Project>), Refused))]
-pub async fn list(State(state): State<WebState>) -> Answer<Answered<Page<Project>>> {
-    Ok(Answered(Page { items: state.control.projects().await? }))
+    params(Cut), responses((status = 200, body = Page<Project>), Refused))]
+pub async fn list(Acting(control): Acting, Query(cut): Query<Cut>) -> Answer<Answered<Page<Project>>> {
+    Ok(Answered(control.projects(&cut.slice()?).await?))
 }
 
 /// Create a project.
 #[utoipa::path(post, path = "/api/v1/projects", tag = "projects", operation_id = "create_project",
     request_body = NewProject, responses((status = 201, body = Project), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Json(new): Json<NewProject>,
 ) -> Answer<(StatusCode, Answered<Project>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_project(new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_project(new).await?)))
 }
 
 /// One project.
 #[utoipa::path(get, path = "/api/v1/projects/{project}", tag = "projects", operation_id = "get_project",
-    params(("project" = String, Path, description = "Its name or id")),
+    params(("project" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")),
     responses((status = 200, body = Project), Refused))]
-pub async fn get(State(state): State<WebState>, Path(project): Path<String>) -> Answer<Answered<Project>> {
-    Ok(Answered(state.control.project(&project).await?))
+pub async fn get(Acting(control): Acting, Path(project): Path<String>) -> Answer<Answered<Project>> {
+    Ok(Answered(control.project(&project).await?))
 }

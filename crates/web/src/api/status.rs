@@ -1,14 +1,13 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use protocol::api::Status;
 
 use super::Refused;
-use crate::WebState;
+use crate::extract::Acting;
 use crate::failure::Answer;
 
 /// Workers, the queue and the tenants at a glance.
 #[utoipa::path(get, path = "/api/v1/status", tag = "status", operation_id = "get_status",
     responses((status = 200, body = Status), Refused))]
-pub async fn get(State(state): State<WebState>) -> Answer<Answered<Status>> {
-    Ok(Answered(state.control.status().await?))
+pub async fn get(Acting(control): Acting) -> Answer<Answered<Status>> {
+    Ok(Answered(control.status().await?))
 }

@@ -1,80 +1,82 @@
 use axum::Json as Answered;
-use axum::extract::State;
 use axum::http::StatusCode;
-use protocol::api::{ArchiveTenant, CreatedTenant, LogLines, NewTenant, Page, Tenant};
+use protocol::api::{ArchiveTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Tenant};
 use protocol::internal::LogSource;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
-use crate::WebState;
-use crate::extract::{Asks, Json, Path, Query};
-use crate::failure::Answer;
+use super::list::Cut;
+use crate::extract::{Acting, Asks, Json, Path, Query};
+use crate::failure::{Answer, Failure};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct OfEnvironment {
-    /// Only this environment's: `PROJECT/ENVIRONMENT`.
+    /// Only this environment's: `PROJECT/ENVIRONMENT`, or its id.
+    #[param(pattern = "^[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62})?$")]
     pub environment: Option<String>,
 }
 
 /// All tenants, or one environment's; by name.
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", operation_id = "list_tenants",
-    params(OfEnvironment), responses((status = 200, body = Page<Tenant>), Refused))]
+    params(OfEnvironment, Cut), responses((status = 200, body = Page<Tenant>), Refused))]
 pub async fn list(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Query(of): Query<OfEnvironment>,
+    Query(cut): Query<Cut>,
 ) -> Answer<Answered<Page<Tenant>>> {
-    Ok(Answered(Page { items: state.control.tenants(of.environment.as_deref()).await? }))
+    Ok(Answered(control.tenants(of.environment.as_deref(), &cut.slice()?).await?))
 }
 
 /// Create a tenant; its run provisions it. The administrator's password is in
 /// this answer and in no other.
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", operation_id = "create_tenant",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Sent twice with it, it is carried out once")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+            description = "Sent twice with it, it is carried out once")),
     request_body = NewTenant, responses((status = 201, body = CreatedTenant), Refused))]
 pub async fn create(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Asks(asked): Asks,
     Json(new): Json<NewTenant>,
 ) -> Answer<(StatusCode, Answered<CreatedTenant>)> {
-    Ok((StatusCode::CREATED, Answered(state.control.create_tenant(&asked, new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_tenant(&asked, new).await?)))
 }
 
 /// One tenant.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
-    params(("tenant" = String, Path, description = "Its name or id")),
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn get(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.tenant(&tenant).await?))
+pub async fn get(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.tenant(&tenant).await?))
 }
 
 /// Show its visitors a page that says so, and stop its Odoo; its history is kept.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/suspend", tag = "tenants", operation_id = "suspend_tenant",
-    params(("tenant" = String, Path, description = "Its name or id")),
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn suspend(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.suspend_tenant(&tenant).await?))
+pub async fn suspend(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.suspend_tenant(&tenant).await?))
 }
 
 /// Serve a suspended tenant again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
-    params(("tenant" = String, Path, description = "Its name or id")),
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
     responses((status = 200, body = Tenant), Refused))]
-pub async fn resume(State(state): State<WebState>, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.resume_tenant(&tenant).await?))
+pub async fn resume(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
+    Ok(Answered(control.resume_tenant(&tenant).await?))
 }
 
 /// Take a tenant out of service for good.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant}/archive", tag = "tenants", operation_id = "archive_tenant",
-    params(("tenant" = String, Path, description = "Its name or id")), request_body = ArchiveTenant,
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")), request_body = ArchiveTenant,
     responses((status = 200, body = Tenant), Refused))]
 pub async fn archive(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Json(body): Json<ArchiveTenant>,
 ) -> Answer<Answered<Tenant>> {
-    Ok(Answered(state.control.archive_tenant(&tenant, &body.confirm).await?))
+    Ok(Answered(control.archive_tenant(&tenant, &body.confirm).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -100,12 +102,18 @@ fn hundred() -> u32 {
 
 /// The last lines of a tenant's log.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}/log", tag = "tenants", operation_id = "get_tenant_log",
-    params(("tenant" = String, Path, description = "Its name or id"), Tail),
-    responses((status = 200, body = LogLines), Refused))]
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"), Tail),
+    responses((status = 200, body = LogLines),
+        (status = 409, description = "It has no log yet.", body = Problem, content_type = "application/problem+json"),
+        Refused))]
 pub async fn log(
-    State(state): State<WebState>,
+    Acting(control): Acting,
     Path(tenant): Path<String>,
     Query(tail): Query<Tail>,
 ) -> Answer<Answered<LogLines>> {
-    Ok(Answered(state.control.tenant_log(&tenant, tail.source, tail.lines).await?))
+    if !(1..=10_000).contains(&tail.lines) {
+        return Err(Failure::invalid(format!("{} is not a number of lines from 1 to 10,000", tail.lines))
+            .hint("The whole log lies in the data folder of the tenant's worker."));
+    }
+    Ok(Answered(control.tenant_log(&tenant, tail.source, tail.lines).await?))
 }

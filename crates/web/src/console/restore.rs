@@ -2,9 +2,9 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use control::Slice;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -14,7 +14,7 @@ use model::{RestoreId, RunId};
 use protocol::api::{NewRestore, Restore, Run, RunEvent, Snapshot, Tenant};
 use serde::Deserialize;
 
-use super::session::{Posted, Turned, Visitor};
+use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, asked, html, html_with, once, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -43,7 +43,7 @@ impl FormPage {
         notice: Option<Notice>,
     ) -> Answer<Self> {
         let tenant = state.control.tenant(name).await?;
-        let mut snapshots = state.control.snapshots(name).await?;
+        let mut snapshots = state.control.snapshots(name, &Slice::first()).await?.items;
         snapshots.retain(|snapshot| snapshot.state == SnapshotState::Ready);
         Ok(Self { frame, once: once(), tenant, snapshots, form, now: Timestamp::now(), notice })
     }
@@ -106,7 +106,7 @@ pub(crate) struct Preselected {
 
 /// `GET /tenants/{tenant}/restore`
 pub(crate) async fn form(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
     Query(preselected): Query<Preselected>,
@@ -117,7 +117,7 @@ pub(crate) async fn form(
 
 /// `POST /tenants/{tenant}/restore`: asks for a plan.
 pub(crate) async fn create(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(name): Path<String>,
     posted: Posted<NewRestoreForm>,
 ) -> Result<Response, Turned> {
@@ -188,7 +188,7 @@ impl RestorePage {
 
 /// `GET /restores/{restore}`
 pub(crate) async fn page(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(id): Path<RestoreId>,
 ) -> Answer<Response> {
@@ -197,7 +197,7 @@ pub(crate) async fn page(
 
 /// `GET /live/restores/{restore}`
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(id): Path<RestoreId>,
     closing: Option<Extension<Closing>>,
@@ -219,7 +219,7 @@ pub(crate) struct Yes {
 
 /// `POST /restores/{restore}/confirm`
 pub(crate) async fn confirm(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(id): Path<RestoreId>,
     posted: Posted<Yes>,
 ) -> Result<Response, Turned> {

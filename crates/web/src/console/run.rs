@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -12,7 +11,7 @@ use model::run::RunState;
 use protocol::api::{Run, RunEvent};
 use serde::Deserialize;
 
-use super::session::{Posted, Turned, Visitor};
+use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -57,7 +56,7 @@ pub(crate) struct Only {
 
 /// `GET /runs`
 pub(crate) async fn list(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Query(only): Query<Only>,
 ) -> Answer<Response> {
@@ -66,7 +65,7 @@ pub(crate) async fn list(
 
 /// `GET /live/runs`
 pub(crate) async fn live_list(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Query(only): Query<Only>,
     closing: Option<Extension<Closing>>,
@@ -113,7 +112,7 @@ async fn load(state: &WebState, frame: Frame, id: RunId, notice: Option<Notice>)
 
 /// `GET /runs/{run}`
 pub(crate) async fn page(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(id): Path<RunId>,
 ) -> Answer<Response> {
@@ -122,7 +121,7 @@ pub(crate) async fn page(
 
 /// `GET /live/runs/{run}`: `log` appends lines, `summary` replaces the head.
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(id): Path<RunId>,
     Query(after): Query<After>,
@@ -162,7 +161,7 @@ pub(crate) struct Nothing {}
 
 /// `POST /runs/{run}/cancel`
 pub(crate) async fn cancel(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(id): Path<RunId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Turned> {
@@ -172,7 +171,7 @@ pub(crate) async fn cancel(
 
 /// `POST /runs/{run}/retry`
 pub(crate) async fn retry(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(id): Path<RunId>,
     posted: Posted<Nothing>,
 ) -> Result<Response, Turned> {

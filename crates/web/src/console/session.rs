@@ -10,13 +10,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use control::{Kind, Session};
+use control::{Kind, Principal, Session};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use super::{Frame, Notice, html_with};
 use crate::WebState;
-use crate::extract::Form;
+use crate::extract::{Form, address, request_id};
 use crate::failure::{Answer, Failure};
 
 const SESSION: &str = "heddle_session";
@@ -25,6 +25,7 @@ const DOOR: &str = "heddle_door";
 
 /// A visitor who is signed in and has chosen a password. Others are sent to
 /// where they can.
+#[derive(Clone)]
 pub(crate) struct Visitor {
     pub session: Session,
 }
@@ -73,11 +74,33 @@ impl FromRequestParts<WebState> for Visitor {
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Turned> {
         let live = parts.headers.get(ACCEPT).is_some_and(|accept| accept == "text/event-stream");
         let turn = if live { Turned::Live } else { Turned::To };
+        // Looked up once for each request, whoever asks first.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         match session(&parts.headers, state).await? {
             None => Err(turn("/sign-in")),
             Some((_, session)) if session.must_set_password => Err(turn("/password")),
-            Some((_, session)) => Ok(Self { session }),
+            Some((_, session)) => {
+                let visitor = Self { session };
+                parts.extensions.insert(visitor.clone());
+                Ok(visitor)
+            }
         }
+    }
+}
+
+/// What handlers work with, bound to the visitor: the database lets them see
+/// and do what they may.
+pub(crate) struct Bound(pub WebState);
+
+impl FromRequestParts<WebState> for Bound {
+    type Rejection = Turned;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Turned> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let principal = Principal::user(visitor.session.user).from(address(parts), request_id(parts));
+        Ok(Self(WebState { control: state.control.acting_as(&principal), ..state.clone() }))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use model::tenant::{Serving, TenantState};
 use protocol::api::Status;
 
-use super::session::Visitor;
+use super::session::{Bound, Visitor};
 use super::{Frame, html, show};
 use crate::WebState;
 use crate::failure::Answer;
@@ -60,13 +59,13 @@ impl StatusPage {
 }
 
 /// `GET /status`
-pub(crate) async fn page(State(state): State<WebState>, visitor: Visitor) -> Answer<Response> {
+pub(crate) async fn page(Bound(state): Bound, visitor: Visitor) -> Answer<Response> {
     html(&StatusPage::load(&state, visitor.frame("/status")).await?)
 }
 
 /// `GET /live/status`
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     closing: Option<Extension<Closing>>,
 ) -> impl IntoResponse {

@@ -2,10 +2,9 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use control::RunFilter;
+use control::{RunFilter, Slice};
 use model::restore::RestoreState;
 use model::snapshot::SnapshotState;
 use model::tenant::TenantState;
@@ -13,7 +12,7 @@ use protocol::api::{NewSnapshot, Restore, Run, Snapshot, Tenant};
 use protocol::internal::LogSource;
 use serde::Deserialize;
 
-use super::session::{Posted, Turned, Visitor};
+use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, asked, html, html_with, once, show, tenant_of};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -37,10 +36,10 @@ impl TenantPage {
     async fn load(state: &WebState, frame: Frame, name: &str, notice: Option<Notice>) -> Answer<Self> {
         let control = &state.control;
         let tenant = control.tenant(name).await?;
-        let snapshots = control.snapshots(name).await?;
+        let snapshots = control.snapshots(name, &Slice::default()).await?.items;
         let filter = RunFilter { tenant: Some(name.to_owned()), limit: 8, ..RunFilter::default() };
         let runs = control.runs(&filter).await?;
-        let restore = control.restores(name).await?.into_iter().next();
+        let restore = control.restores(name, &Slice::default()).await?.items.into_iter().next();
         let restore = restore
             .filter(|restore| !matches!(restore.state, RestoreState::Succeeded | RestoreState::Failed));
         Ok(Self { frame, once: once(), tenant, snapshots, runs, restore, notice })
@@ -70,7 +69,7 @@ fn restorable(snapshot: &Snapshot) -> bool {
 
 /// `GET /tenants/{tenant}`
 pub(crate) async fn page(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer<Response> {
@@ -79,7 +78,7 @@ pub(crate) async fn page(
 
 /// `GET /live/tenants/{tenant}`
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
     closing: Option<Extension<Closing>>,
@@ -121,7 +120,7 @@ pub(crate) struct NewSnapshotForm {
 
 /// `POST /tenants/{tenant}/snapshots`
 pub(crate) async fn create_snapshot(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(name): Path<String>,
     posted: Posted<NewSnapshotForm>,
 ) -> Result<Response, Turned> {
@@ -155,7 +154,7 @@ struct ConfirmPage {
 
 /// `GET /tenants/{tenant}/suspend`
 pub(crate) async fn suspend_form(
-    state: State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer<Response> {
@@ -165,7 +164,7 @@ pub(crate) async fn suspend_form(
 
 /// `POST /tenants/{tenant}/suspend`
 pub(crate) async fn suspend(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(name): Path<String>,
     posted: Posted<Confirmed>,
 ) -> Result<Response, Turned> {
@@ -177,7 +176,7 @@ pub(crate) async fn suspend(
 
 /// `POST /tenants/{tenant}/resume`
 pub(crate) async fn resume(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     Path(name): Path<String>,
     posted: Posted<Confirmed>,
 ) -> Result<Response, Turned> {
@@ -189,7 +188,7 @@ pub(crate) async fn resume(
 
 /// `GET /tenants/{tenant}/archive`
 pub(crate) async fn archive_form(
-    state: State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
 ) -> Answer<Response> {
@@ -199,7 +198,7 @@ pub(crate) async fn archive_form(
 
 /// `POST /tenants/{tenant}/archive`
 pub(crate) async fn archive(
-    state: State<WebState>,
+    Bound(state): Bound,
     Path(name): Path<String>,
     posted: Posted<Confirmed>,
 ) -> Result<Response, Turned> {
@@ -239,7 +238,7 @@ impl LogPage {
 
 /// `GET /tenants/{tenant}/log`: a page, or the part of one that asked for it.
 pub(crate) async fn log(
-    state: State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     Path(name): Path<String>,
     Query(tail): Query<Tail>,

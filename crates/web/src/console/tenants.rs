@@ -2,14 +2,14 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use control::Slice;
 use model::tenant::Tier;
 use protocol::api::{CreatedTenant, Environment, NewTenant, Tenant};
 use serde::Deserialize;
 
-use super::session::{Posted, Turned, Visitor};
+use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, asked, html, html_with, once, show};
 use crate::WebState;
 use crate::failure::{Answer, Failure};
@@ -26,9 +26,9 @@ struct TenantsPage {
 
 impl TenantsPage {
     async fn load(state: &WebState, frame: Frame) -> Answer<Self> {
-        let tenants = state.control.tenants(None).await?;
+        let tenants = state.control.tenants(None, &Slice::first()).await?.items;
         let environments = match tenants.is_empty() {
-            true => state.control.environments(None).await?.len(),
+            true => state.control.environments(None, &Slice::first()).await?.items.len(),
             false => 1,
         };
         Ok(Self { frame, tenants, environments })
@@ -36,13 +36,13 @@ impl TenantsPage {
 }
 
 /// `GET /tenants`
-pub(crate) async fn list(State(state): State<WebState>, visitor: Visitor) -> Answer<Response> {
+pub(crate) async fn list(Bound(state): Bound, visitor: Visitor) -> Answer<Response> {
     html(&TenantsPage::load(&state, visitor.frame("/tenants")).await?)
 }
 
 /// `GET /live/tenants`
 pub(crate) async fn live(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     visitor: Visitor,
     closing: Option<Extension<Closing>>,
 ) -> impl IntoResponse {
@@ -81,12 +81,12 @@ async fn form_page(
     form: NewTenantForm,
     notice: Option<Notice>,
 ) -> Answer<FormPage> {
-    let environments = state.control.environments(None).await?;
+    let environments = state.control.environments(None, &Slice::first()).await?.items;
     Ok(FormPage { frame, once: once(), environments, form, notice })
 }
 
 /// `GET /new-tenant`
-pub(crate) async fn form(State(state): State<WebState>, visitor: Visitor) -> Answer<Response> {
+pub(crate) async fn form(Bound(state): Bound, visitor: Visitor) -> Answer<Response> {
     html(&form_page(&state, visitor.frame("/tenants"), NewTenantForm::default(), None).await?)
 }
 
@@ -100,7 +100,7 @@ struct CreatedPage {
 /// `POST /new-tenant`: answers with the page itself, since the password in it
 /// cannot be asked for again.
 pub(crate) async fn create(
-    State(state): State<WebState>,
+    Bound(state): Bound,
     posted: Posted<NewTenantForm>,
 ) -> Result<Response, Turned> {
     let frame = Frame::new(&posted.session, "/tenants");

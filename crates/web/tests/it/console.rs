@@ -149,7 +149,7 @@ async fn cookies_are_out_of_reach_and_pages_are_not_kept() {
     assert!(!policy.contains("unsafe"), "{policy}");
 
     let secure = web::WebState { secure_cookies: true, ..web::WebState::new(site.control.clone(), "key") };
-    let secure = Site { router: web::router(secure), ..site };
+    let secure = site.with_router(web::router(secure));
     let page = Browser::new(&secure).get("/sign-in").await;
     assert!(page.header("set-cookie").contains("Secure"));
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod console;
+mod contract;
 mod internal;
 mod live;
 mod openapi;

@@ -27,8 +27,14 @@ fn the_document_says_what_clients_need() {
         for (method, operation) in methods.as_object().unwrap() {
             assert!(operation["operationId"].is_string(), "{method} {path} has no operationId");
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
-            let refused = &operation["responses"]["4XX"]["content"]["application/problem+json"];
-            assert!(refused.is_object(), "{method} {path} does not say how it refuses");
+            for refused in ["400", "401", "403", "429", "500"] {
+                let refused = operation["responses"][refused]["$ref"].as_str();
+                let name = refused.and_then(|refused| refused.strip_prefix("#/components/responses/"));
+                let response = name.map(|name| &document["components"]["responses"][name]);
+                let said =
+                    response.is_some_and(|said| said["content"]["application/problem+json"].is_object());
+                assert!(said, "{method} {path} does not say how it refuses: {refused:?}");
+            }
         }
     }
     let references = web::openapi_json();

@@ -1,6 +1,8 @@
 //! A web with its control and a database of its own, spoken to without a
 //! socket, and a worker that only says what a real one would.
 
+use std::sync::OnceLock;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -31,6 +33,8 @@ pub struct Site {
     pub control: Control,
     pub scratch: Scratch,
     pub key: String,
+    /// Who speaks with the platform's key, once somebody has registered.
+    worker: OnceLock<WorkerId>,
 }
 
 pub struct Answered {
@@ -75,7 +79,11 @@ impl Site {
         let control = Control::connect(&scratch.url(), settings).await.unwrap();
         let key = control.create_api_key("tests").await.unwrap().key;
         let router = web::router(WebState::new(control.clone(), PLATFORM_KEY));
-        Self { router, control, scratch, key }
+        Self { router, control, scratch, key, worker: OnceLock::new() }
+    }
+
+    pub fn with_router(self, router: Router) -> Self {
+        Self { router, ..self }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answered {
@@ -93,6 +101,9 @@ impl Site {
         let mut request = Request::builder().method(method).uri(path).header("host", "console.test");
         if !key.is_empty() {
             request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if let Some(worker) = self.worker.get().filter(|_| key == PLATFORM_KEY) {
+            request = request.header("heddle-worker", worker.to_string());
         }
         match body {
             Some(body) => request
@@ -120,6 +131,7 @@ impl Site {
     pub async fn with_environment(&self) -> Worker<'_> {
         let register = Register { name: "host".into(), version: "0".into() };
         let worker: Registered = self.internal("/internal/workers", &register).await;
+        self.worker.set(worker.worker).expect("one worker a site");
         let worker = Worker { site: self, id: worker.worker };
         self.post("/api/v1/projects", json!({"name": "demo"})).await.good::<Value>();
         let build = json!({"project": "demo", "odoo": "/opt/odoo", "modules": ["base"]});

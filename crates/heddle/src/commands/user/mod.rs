@@ -24,7 +24,7 @@ impl Command {
 
 /// Control itself, without the process that serves it: whoever may read the
 /// data folder's secrets is its administrator.
-async fn connect(settings: &Settings) -> Result<Control, Failure> {
+pub async fn connect(settings: &Settings) -> Result<Control, Failure> {
     let url = Secrets::new(&settings.data).control_url()?;
     Control::connect(&url, settings.control())
         .await

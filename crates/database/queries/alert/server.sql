@@ -1,0 +1,1 @@
+SELECT connections, most_connections, oldest_transaction FROM ops.server_load()

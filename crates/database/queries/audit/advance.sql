@@ -1,0 +1,1 @@
+UPDATE ops.audit_horizon SET sealed = $1

@@ -1,0 +1,1 @@
+SELECT kind, severity, count(*) AS alerts FROM ops.alerts WHERE resolved_at IS NULL GROUP BY kind, severity

@@ -1,0 +1,1 @@
+SELECT state, count(*) AS tenants FROM ops.tenants GROUP BY state

@@ -1,0 +1,2 @@
+-- $1 id
+DELETE FROM ops.schedules WHERE id = $1
