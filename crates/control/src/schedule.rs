@@ -41,7 +41,9 @@ impl Control {
             let found = crate::tenant::find(&database, named).await?;
             if found.project_id != project.id || environment.is_some_and(|id| id != found.environment_id) {
                 let detail = format!("the tenant {} is one of {}", found.name, found.environment);
-                return Err(Refusal::invalid(detail).hint("a schedule is about tenants of its project").into());
+                return Err(Refusal::invalid(detail)
+                    .hint("a schedule is about tenants of its project")
+                    .into());
             }
             environment = Some(found.environment_id);
             tenant = Some(found.id);
@@ -120,7 +122,9 @@ impl Control {
                 "{}/{} has the version {} now, not {}",
                 now.project, now.name, now.version, change.version
             );
-            return Err(Refusal::wrong_state(detail).hint("read it again, and change what is there then").into());
+            return Err(Refusal::wrong_state(detail)
+                .hint("read it again, and change what is there then")
+                .into());
         }
         find(&database, &found.id.to_string()).await.map(shown)
     }
@@ -287,7 +291,8 @@ pub(crate) async fn environment_of(
     if found.project_id == project.id {
         return Ok(found.id);
     }
-    Err(Refusal::invalid(format!("the environment {whole} is not one of the project {}", project.name)).into())
+    Err(Refusal::invalid(format!("the environment {whole} is not one of the project {}", project.name))
+        .into())
 }
 
 async fn find(on: &impl On, schedule: &str) -> Result<Stored> {

@@ -273,7 +273,8 @@ impl Judge<'_> {
             self.find(AlertKind::DeadRun, run.run, Severity::Critical, Some(run.project), detail);
         }
         for restore in &facts.restores {
-            let detail = format!("a restore of {}, which is production, is {}", restore.tenant, restore.state);
+            let detail =
+                format!("a restore of {}, which is production, is {}", restore.tenant, restore.state);
             let project = Some(restore.project);
             self.find(AlertKind::ProductionRestore, restore.id, Severity::Info, project, detail);
         }
@@ -315,7 +316,8 @@ impl Judge<'_> {
             }
             // Ages only fall with a new backup: nothing to hold on to.
             if backups.age > thresholds.backup_age {
-                let detail = format!("{} has no backup of the last {} h", backups.name, backups.age.as_hours());
+                let detail =
+                    format!("{} has no backup of the last {} h", backups.name, backups.age.as_hours());
                 self.find(AlertKind::BackupOverdue, backups.tenant, Severity::Critical, project, detail);
             }
         }

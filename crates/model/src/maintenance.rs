@@ -35,8 +35,10 @@ impl Window {
         match self.opens.next(before) {
             // It opened no longer ago than it is long; the last of those counts.
             Some(opened) if opened <= now => {
-                let last = std::iter::successors(Some(opened), |at| self.opens.next(*at).filter(|at| *at <= now));
-                let until = last.last().unwrap_or(opened).saturating_add(self.length).unwrap_or(Timestamp::MAX);
+                let last =
+                    std::iter::successors(Some(opened), |at| self.opens.next(*at).filter(|at| *at <= now));
+                let until =
+                    last.last().unwrap_or(opened).saturating_add(self.length).unwrap_or(Timestamp::MAX);
                 Opening::Open { until }
             }
             opens => Opening::Closed { opens: opens.unwrap_or(Timestamp::MAX) },
@@ -51,7 +53,9 @@ pub fn held_until(windows: &[Window], now: Timestamp) -> Option<Timestamp> {
     for window in windows {
         match window.at(now) {
             Opening::Open { .. } => return None,
-            Opening::Closed { opens } => first = Some(first.map_or(opens, |first: Timestamp| first.min(opens))),
+            Opening::Closed { opens } => {
+                first = Some(first.map_or(opens, |first: Timestamp| first.min(opens)))
+            }
         }
     }
     first
@@ -79,7 +83,10 @@ mod tests {
         let opens = at("2026-11-22T01:00:00Z");
         assert_eq!(sunday.at(at("2026-11-21T12:00:00Z")), Opening::Closed { opens });
         assert_eq!(sunday.at(opens), Opening::Open { until: at("2026-11-22T03:00:00Z") });
-        assert_eq!(sunday.at(at("2026-11-22T02:59:59Z")), Opening::Open { until: at("2026-11-22T03:00:00Z") });
+        assert_eq!(
+            sunday.at(at("2026-11-22T02:59:59Z")),
+            Opening::Open { until: at("2026-11-22T03:00:00Z") }
+        );
         assert_eq!(
             sunday.at(at("2026-11-22T03:00:00Z")),
             Opening::Closed { opens: at("2026-11-29T01:00:00Z") }
@@ -89,7 +96,10 @@ mod tests {
     #[test]
     fn windows_that_overlap_are_one() {
         let hourly = window("0 * * * *", "UTC", 90);
-        assert_eq!(hourly.at(at("2026-11-21T12:10:00Z")), Opening::Open { until: at("2026-11-21T13:30:00Z") });
+        assert_eq!(
+            hourly.at(at("2026-11-21T12:10:00Z")),
+            Opening::Open { until: at("2026-11-21T13:30:00Z") }
+        );
     }
 
     #[test]

@@ -119,8 +119,9 @@ impl Timetable {
         let mut back = SignedDuration::from_mins(1);
         loop {
             let start = until.saturating_sub(back).unwrap_or(Timestamp::MIN).max(first);
-            let mut found: Vec<Timestamp> =
-                std::iter::successors(self.next(start), |at| self.next(*at)).take_while(|at| *at <= until).collect();
+            let mut found: Vec<Timestamp> = std::iter::successors(self.next(start), |at| self.next(*at))
+                .take_while(|at| *at <= until)
+                .collect();
             if found.len() >= at_most || start == first {
                 found.drain(..found.len().saturating_sub(at_most));
                 return found;

@@ -117,7 +117,10 @@ impl Host {
     pub async fn observed(&self, tenants: Vec<ObservedTenant>) -> Result<(), Failure> {
         let Some(worker) = self.worker.get() else { return Ok(()) };
         self.control
-            .post::<serde_json::Value>(&format!("/internal/workers/{worker}/observed"), &Observed { tenants })
+            .post::<serde_json::Value>(
+                &format!("/internal/workers/{worker}/observed"),
+                &Observed { tenants, disks: Vec::new(), wal: Vec::new() },
+            )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;
         Ok(())

@@ -63,7 +63,9 @@ async fn step(control: &Control, id: ScheduleId, now: Timestamp) -> Result<Optio
     if !database::schedule::lock(&transaction, id).await? {
         return Ok(None);
     }
-    let Some(schedule) = database::schedule::find(&transaction, &id.to_string()).await? else { return Ok(None) };
+    let Some(schedule) = database::schedule::find(&transaction, &id.to_string()).await? else {
+        return Ok(None);
+    };
     let timetable = match timetable(&schedule.cron, &schedule.zone) {
         Ok(timetable) => timetable,
         // Made on a host that knew more time zones.

@@ -7,9 +7,9 @@ mod platform;
 mod queue;
 mod reconcile;
 mod routes;
+mod schedules;
 #[path = "../../../database/tests/it/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
-mod schedules;
 mod secrets;
 mod tenants;

@@ -114,7 +114,9 @@ async fn each_time_comes_once_whatever_happens() {
             }
         }
     }
-    println!("{killed} killed, {cut_off} connections cut off, {turned_back} times turned back, {queued} runs told of");
+    println!(
+        "{killed} killed, {cut_off} connections cut off, {turned_back} times turned back, {queued} runs told of"
+    );
     assert!(killed > 10 && cut_off > 10 && turned_back > 0, "not every fault has struck");
 
     // What the last one left undone.
@@ -258,7 +260,10 @@ async fn it_runs_now_for_who_asks() {
     platform.tenant("acme").await;
     platform.tenant("globex").await;
     let control = &platform.control;
-    control.create_schedule(NewSchedule { tenant: Some("acme".into()), ..nightly("one", "0 2 * * *") }).await.unwrap();
+    control
+        .create_schedule(NewSchedule { tenant: Some("acme".into()), ..nightly("one", "0 2 * * *") })
+        .await
+        .unwrap();
     control.create_schedule(nightly("all", "0 2 * * *")).await.unwrap();
     let user = UserId::new();
     let once = Asked::by(Requester::User(user)).once("key-1");

@@ -35,8 +35,14 @@ async fn every_table_is_audited_or_says_why_not() {
                 not += 1;
             }
             None => {
-                assert!(triggers.contains(&"audit_created".to_owned()), "{table} is not audited: {triggers:?}");
-                assert!(triggers.contains(&"audit_removed".to_owned()), "{table} is not audited: {triggers:?}");
+                assert!(
+                    triggers.contains(&"audit_created".to_owned()),
+                    "{table} is not audited: {triggers:?}"
+                );
+                assert!(
+                    triggers.contains(&"audit_removed".to_owned()),
+                    "{table} is not audited: {triggers:?}"
+                );
                 audited += 1;
             }
         }

@@ -25,7 +25,8 @@ fn nothing_is_found_where_all_is_well() {
 fn a_threshold_opens_and_well_below_it_clears() {
     let depth = |queued| Facts { queued, ..calm() };
     let open = [(AlertKind::QueueDepth, "queue")];
-    for (queued, opens, stays) in [(0, false, false), (45, false, false), (46, false, true), (50, false, true), (51, true, true)]
+    for (queued, opens, stays) in
+        [(0, false, false), (45, false, false), (46, false, true), (50, false, true), (51, true, true)]
     {
         assert_eq!(!kinds(&depth(queued), &[]).is_empty(), opens, "{queued} opens");
         assert_eq!(!kinds(&depth(queued), &open).is_empty(), stays, "{queued} stays");

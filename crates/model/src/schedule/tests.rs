@@ -149,7 +149,8 @@ impl Pattern {
     /// What a clock on the wall would make of it, minute by minute: whatever
     /// it shows for the first time comes, and so does, once, what it skips.
     fn by_hand(&self, zone: &TimeZone, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
-        let matches = |local: DateTime| self.minutes.contains(&local.minute()) && self.hours.contains(&local.hour());
+        let matches =
+            |local: DateTime| self.minutes.contains(&local.minute()) && self.hours.contains(&local.hour());
         let mut shown = zone.to_datetime(from);
         let mut now = from;
         let mut found = Vec::new();

@@ -37,10 +37,7 @@ fn hundred() -> u32 {
 /// Runs, newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs",
     params(Filter), responses((status = 200, body = Page<Run>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(filter): Query<Filter>,
-) -> Answer<Answered<Page<Run>>> {
+pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Run>>> {
     if !(1..=1000).contains(&filter.limit) {
         return Err(Failure::invalid(format!("the limit is {}, not 1 to 1000", filter.limit)));
     }

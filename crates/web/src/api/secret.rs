@@ -11,11 +11,8 @@ use crate::failure::Answer;
 /// values: its own and those of what it is in.
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", operation_id = "list_secrets",
     params(SecretsOf), responses((status = 200, body = Page<Secret>), Refused))]
-pub async fn list(
-    Acting(control): Acting,
-    Query(of): Query<SecretsOf>,
-) -> Answer<Answered<Page<Secret>>> {
-    Ok(Answered(Page { items: control.secrets(&of).await? }))
+pub async fn list(Acting(control): Acting, Query(of): Query<SecretsOf>) -> Answer<Answered<Page<Secret>>> {
+    Ok(Answered(Page { items: control.secrets(&of).await?, next: None }))
 }
 
 /// Set a secret. Its value is never shown again; tenants' Odoos find it in their

@@ -111,11 +111,7 @@ async fn load(state: &WebState, frame: Frame, id: RunId, notice: Option<Notice>)
 }
 
 /// `GET /runs/{run}`
-pub(crate) async fn page(
-    Bound(state): Bound,
-    visitor: Visitor,
-    Path(id): Path<RunId>,
-) -> Answer<Response> {
+pub(crate) async fn page(Bound(state): Bound, visitor: Visitor, Path(id): Path<RunId>) -> Answer<Response> {
     html(&load(&state, visitor.frame("/runs"), id, None).await?)
 }
 
