@@ -113,7 +113,7 @@ async fn queue(doors: Doors, runs: usize, mut chance: Chance) -> Result<()> {
             .map(|number| {
                 json!({
                     "project": PROJECT, "kind": "probe", "idempotency_key": format!("chaos-{number}"),
-                    "metadata": {"milliseconds": chance.below(LONGEST_PROBE)},
+                    "metadata": {"ms": chance.below(LONGEST_PROBE)},
                 })
             })
             .collect();
@@ -171,7 +171,10 @@ impl Chaos {
         members.push(Member::control(&place, &second, &control_clock.environment())?);
         let doors = Doors {
             addresses: wires.iter().map(|wire| wire.address.clone()).collect(),
-            key: fs::read_to_string(data.join("secrets/admin.key")).context("read the key")?.trim().to_owned(),
+            key: fs::read_to_string(data.join("secrets/admin.key"))
+                .context("read the key")?
+                .trim()
+                .to_owned(),
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?,
         };
         ledger.registered(WORKERS + 1).await?;
@@ -205,9 +208,8 @@ impl Chaos {
     /// Undoes what is due by then; None: all.
     fn undo(&mut self, due: Option<Instant>) -> Result<()> {
         let now = due;
-        let (due, later) = std::mem::take(&mut self.later)
-            .into_iter()
-            .partition(|(at, _)| now.is_none_or(|now| *at <= now));
+        let (due, later) =
+            std::mem::take(&mut self.later).into_iter().partition(|(at, _)| now.is_none_or(|now| *at <= now));
         self.later = later;
         let due: Vec<(Instant, Undo)> = due;
         for (_, undo) in due {

@@ -5,9 +5,9 @@ mod events;
 mod figures;
 mod graphile;
 mod latency;
+mod lifecycles;
 mod line;
 mod lists;
-mod lifecycles;
 mod memory;
 mod tenants;
 
@@ -20,6 +20,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use tokio_postgres::{Client, Config};
 
+use self::events::Talker;
 use self::figures::Bounds::{AtLeast, AtMost};
 use self::figures::{Figures, median, percentile};
 use self::graphile::Graphile;
@@ -66,6 +67,13 @@ pub enum Part {
     Lists,
     Tenants,
 }
+
+/// What the audit must tell of each run.
+const AUDITED: [(&str, &str); 3] = [
+    ("queued", "a.act = 'runs.created'"),
+    ("claimed", "a.act = 'runs.changed' AND a.detail -> 'state' ->> 1 = 'running'"),
+    ("finished", "a.act = 'runs.changed' AND a.detail -> 'state' ->> 1 = 'succeeded'"),
+];
 
 struct Bench {
     platform: Platform,
@@ -159,10 +167,14 @@ impl Bench {
     async fn single(&mut self) -> Result<()> {
         println!("single lifecycles, {SINGLE_CLIENTS} at once");
         let watching = management::connect(&self.superuser).await?;
-        let (rate, done) =
-            lifecycles::single(&self.door, watching, SINGLE_CLIENTS, SINGLE_LASTING).await?;
+        let (rate, done) = lifecycles::single(&self.door, watching, SINGLE_CLIENTS, SINGLE_LASTING).await?;
         self.done += done as i64;
-        self.figures.note("single lifecycles, 32 at once", "/s", AtLeast { gate: 1_000.0, aim: 3_000.0 }, rate);
+        self.figures.note(
+            "single lifecycles, 32 at once",
+            "/s",
+            AtLeast { gate: 1_000.0, aim: 3_000.0 },
+            rate,
+        );
         Ok(())
     }
 
@@ -190,7 +202,9 @@ impl Bench {
         };
         println!("the same with a transaction held open for {seconds} s");
         let holder = management::connect(&self.superuser).await?;
-        holder.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM ops.projects").await?;
+        holder
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM ops.projects")
+            .await?;
         let lasting = Duration::from_secs(seconds);
         let starts = latency::steady(&self.door, &self.database, BUSY_RATE, lasting).await?;
         holder.batch_execute("COMMIT").await?;
@@ -203,6 +217,19 @@ impl Bench {
 
     async fn events(&mut self) -> Result<()> {
         println!("events");
+        let platform = fs::read_to_string(self.platform.data.join("secrets/platform.key"))?;
+        let door = Door { address: self.door.address.clone(), key: platform.trim().to_owned() };
+        let talker = Talker::register(door).await?;
+        let (rate, rows, runs) = talker.ingest(&self.door, &self.database).await?;
+        self.done += runs;
+        self.figures.counted("events taken in", rows);
+        let bounds = AtLeast { gate: 100_000.0, aim: 150_000.0 };
+        self.figures.note("events taken in, batched", "/s", bounds, rate);
+        let (times, runs) = talker.watched(&self.door, &self.database).await?;
+        self.done += runs;
+        self.figures.counted("events told to browsers", times.len() as i64);
+        let p99 = percentile(&times, 99.0);
+        self.figures.note("event to browser, p99", "ms", AtMost { gate: 300.0, aim: 100.0 }, p99);
         Ok(())
     }
 
@@ -212,7 +239,12 @@ impl Bench {
         let times = lists::ask(&member).await?;
         self.figures.counted("lists of runs answered", times.len() as i64);
         let p99 = percentile(&times, 99.0);
-        self.figures.note("list of runs, 1 million in 200 projects, p99", "ms", AtMost { gate: 50.0, aim: 15.0 }, p99);
+        self.figures.note(
+            "list of runs, 1 million in 200 projects, p99",
+            "ms",
+            AtMost { gate: 50.0, aim: 15.0 },
+            p99,
+        );
         Ok(())
     }
 
@@ -243,6 +275,16 @@ impl Bench {
             "{done} runs were queued; {there} are there, {succeeded} have succeeded, in {attempts} attempts"
         );
         self.figures.counted("runs queued, claimed and finished, each once", succeeded);
+        for (what, condition) in AUDITED {
+            let sql = format!(
+                "SELECT COALESCE(sum(cardinality(a.subjects)), 0)::bigint
+                 FROM ops.audit a JOIN ops.projects p ON p.id = a.project_id
+                 WHERE p.name = '{PROJECT}' AND {condition}"
+            );
+            let audited = management::count(&self.database, &sql).await?;
+            ensure!(audited == done, "{done} runs were {what}, the audit tells of {audited}");
+            self.figures.counted(&format!("{what}, in the audit"), audited);
+        }
         Ok(())
     }
 }
@@ -250,8 +292,7 @@ impl Bench {
 /// Both queues are measured on a server that loses nothing it has acknowledged.
 async fn settings_are_durable(database: &Client) -> Result<()> {
     for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-        let value: String =
-            database.query_one("SELECT current_setting($1)", &[&setting]).await?.get(0);
+        let value: String = database.query_one("SELECT current_setting($1)", &[&setting]).await?.get(0);
         ensure!(value == "on", "{setting} is {value}: nothing would be durable");
     }
     Ok(())

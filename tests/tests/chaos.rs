@@ -24,7 +24,11 @@ async fn no_run_is_lost_and_none_finishes_twice() {
     // Kept for whoever looks for the reason, unless the test passes.
     let top = top.keep();
     if let Err(error) = run(&PathBuf::from(heddle), &top, &plan).await {
-        panic!("{error:#}\n{} is kept; heddle up's log ends with:\n{}", top.display(), tail(&top.join("data.log"), 40));
+        panic!(
+            "{error:#}\n{} is kept; heddle up's log ends with:\n{}",
+            top.display(),
+            tail(&top.join("data.log"), 40)
+        );
     }
     fs::remove_dir_all(&top).unwrap();
 }

@@ -52,7 +52,10 @@ impl Ledger {
         loop {
             match self.client.query(sql, parameters).await {
                 Err(error) if error.is_closed() || error.as_db_error().is_none_or(restarts) => {
-                    ensure!(tokio::time::Instant::now() < deadline, "the database does not come back: {error}");
+                    ensure!(
+                        tokio::time::Instant::now() < deadline,
+                        "the database does not come back: {error}"
+                    );
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     if let Ok(client) = management::connect(&self.config).await {
                         self.client = client;
@@ -76,7 +79,8 @@ impl Ledger {
     }
 
     pub async fn held_by(&mut self, worker: &str) -> Result<i64> {
-        let held = "SELECT count(*) FROM ops.leases l JOIN ops.workers w ON w.id = l.worker_id WHERE w.name = $1";
+        let held =
+            "SELECT count(*) FROM ops.leases l JOIN ops.workers w ON w.id = l.worker_id WHERE w.name = $1";
         self.number(held, &[&worker]).await
     }
 
@@ -97,8 +101,10 @@ impl Ledger {
 
     /// In the midst of what they do.
     pub async fn terminate_backends(&mut self) -> Result<u64> {
-        let sql = format!("SELECT count(*) FROM ({BACKENDS} ORDER BY state, random() LIMIT 3) b
-                           WHERE pg_terminate_backend(b.pid)");
+        let sql = format!(
+            "SELECT count(*) FROM ({BACKENDS} ORDER BY state, random() LIMIT 3) b
+                           WHERE pg_terminate_backend(b.pid)"
+        );
         Ok(self.number(&sql, &[]).await? as u64)
     }
 
@@ -107,7 +113,9 @@ impl Ledger {
         let sql = format!("{BACKENDS} ORDER BY state, random() LIMIT 1");
         let rows = self.ask(&sql, &[]).await?;
         let Some(row) = rows.first() else { bail!("no backend of control's is there") };
-        let started = self.number("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'checkpointer'", &[]).await?;
+        let started = self
+            .number("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'checkpointer'", &[])
+            .await?;
         kill_process(Pid::from_raw(row.get(0)).context("a pid")?, Signal::KILL).context("kill a backend")?;
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {

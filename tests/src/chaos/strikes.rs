@@ -79,7 +79,10 @@ impl Strikes {
             ("second controls killed", self.killed_second_controls),
             ("database backends terminated", self.terminated_backends),
             ("database backends killed, all connections with them", self.killed_backends),
-            ("jumps of the database's clock, forward and back", self.database_forward.min(self.database_back)),
+            (
+                "jumps of the database's clock, forward and back",
+                self.database_forward.min(self.database_back),
+            ),
             ("jumps of a control's clock", self.control_jumps),
             ("replies lost", self.lost_replies),
         ]

@@ -43,8 +43,7 @@ impl Graphile {
         let url = format!("postgres://{DATABASE}:{password}@127.0.0.1:{port}/{DATABASE}");
         let own = superuser.clone().dbname(DATABASE).clone();
         let admin = management::connect(&own).await?;
-        let mut graphile =
-            Self { folder: folder.to_owned(), url, admin, adders: Vec::new(), processes: 1 };
+        let mut graphile = Self { folder: folder.to_owned(), url, admin, adders: Vec::new(), processes: 1 };
         // The first to start makes its tables.
         graphile.stop(graphile.start().await?).await?;
         let adders = (0..ADDERS).map(|_| management::connect(&own));
@@ -73,8 +72,7 @@ impl Graphile {
         let processes = self.start().await?;
         let queued = AtomicUsize::new(0);
         let began = Instant::now();
-        futures::future::try_join_all(self.adders.iter().map(|adder| self.add(adder, &queued, jobs)))
-            .await?;
+        futures::future::try_join_all(self.adders.iter().map(|adder| self.add(adder, &queued, jobs))).await?;
         self.emptied(began + PATIENCE).await?;
         let took = began.elapsed().as_secs_f64();
         let done = self.stop(processes).await?;

@@ -22,16 +22,12 @@ pub struct Start {
 
 /// At a steady rate, whether or not what was asked for before is answered: a
 /// run's time counts from when it was due to be asked for.
-pub async fn steady(
-    door: &Door,
-    database: &Client,
-    rate: u32,
-    lasting: Duration,
-) -> Result<Vec<Start>> {
+pub async fn steady(door: &Door, database: &Client, rate: u32, lasting: Duration) -> Result<Vec<Start>> {
     let every = Duration::from_secs(1) / rate;
     let count = (lasting.as_secs_f64() * f64::from(rate)) as u32;
     let lines = door.lines(LINES).await?;
-    let (began, began_at) = (Instant::now() + Duration::from_millis(50), Timestamp::now() + Duration::from_millis(50));
+    let (began, began_at) =
+        (Instant::now() + Duration::from_millis(50), Timestamp::now() + Duration::from_millis(50));
     let askers = lines.into_iter().enumerate().map(|(number, line)| {
         let mine = (number as u32..count).step_by(LINES);
         tokio::spawn(ask(line, mine.collect(), every, began, began_at))

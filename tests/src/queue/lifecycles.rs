@@ -91,8 +91,8 @@ async fn one_by_one(mut line: Line, watch: &Watch, until: Instant) -> Result<usi
 
 /// The ids that were given to what was queued.
 pub fn queued_ids(answer: &Value) -> Result<Vec<Uuid>> {
-    let items = answer["items"].as_array().context("no items in the answer")?;
-    items.iter().map(|run| Ok(run["id"].as_str().context("a run's id")?.parse()?)).collect()
+    let runs = answer["runs"].as_array().context("no runs in the answer")?;
+    runs.iter().map(|run| Ok(run["id"].as_str().context("a run's id")?.parse()?)).collect()
 }
 
 /// One look at the database for all who wait for a run to end: what waiting
@@ -105,9 +105,8 @@ struct Watch {
 
 impl Watch {
     async fn new(database: Client) -> Result<Self> {
-        let ended = database
-            .prepare("SELECT id FROM ops.runs WHERE id = ANY ($1) AND ended_at IS NOT NULL")
-            .await?;
+        let ended =
+            database.prepare("SELECT id FROM ops.runs WHERE id = ANY ($1) AND ended_at IS NOT NULL").await?;
         Ok(Self { database, ended, waiting: Default::default() })
     }
 

@@ -23,7 +23,8 @@ impl Door {
     pub async fn open(&self) -> Result<Line> {
         let stream = TcpStream::connect(&self.address).await.context("connect to control")?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.context("speak HTTP with control")?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.context("speak HTTP with control")?;
         tokio::spawn(connection);
         Ok(Line { sender, host: self.address.clone(), bearer: format!("Bearer {}", self.key) })
     }

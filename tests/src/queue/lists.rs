@@ -62,7 +62,8 @@ pub async fn ask(member: &Door) -> Result<Vec<f64>> {
     let mut line = member.open().await?;
     let first = read(&line.get("/api/v1/runs").await?)?;
     ensure!(first.len() == 100, "a page has {} runs", first.len());
-    let projects: std::collections::BTreeSet<_> = first.iter().filter_map(|run| run["project"].as_str()).collect();
+    let projects: std::collections::BTreeSet<_> =
+        first.iter().filter_map(|run| run["project"].as_str()).collect();
     ensure!(
         projects.len() as i64 <= MEMBER_OF && !projects.is_empty(),
         "a member of {MEMBER_OF} projects sees {projects:?}"

@@ -16,7 +16,8 @@ impl Memory {
         let path = format!("/proc/{pid}/smaps_rollup");
         let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
         let field = |name: &str| -> Result<f64> {
-            let line = text.lines().find(|line| line.starts_with(name)).with_context(|| format!("no {name}"))?;
+            let line =
+                text.lines().find(|line| line.starts_with(name)).with_context(|| format!("no {name}"))?;
             let kilobytes = line.split_whitespace().nth(1).context("a number")?;
             Ok(kilobytes.parse::<f64>()? / 1024.0)
         };
