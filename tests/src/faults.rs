@@ -81,6 +81,7 @@ const ROWS: &[Row] = &[
     snapshot("control.finish"),
     restore("restore.switched", ATTEMPTS, None),
     restore("archive.extract.rename", 1, None),
+    restore("restore.placed", 1, None),
     restore("restore.extracted", 1, Some("archive.backup.copied")),
     restore("restore.recovered", 1, Some("archive.backup.data")),
     restore("restore.checked", 1, Some("archive.backup.manifest")),

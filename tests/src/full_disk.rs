@@ -148,7 +148,7 @@ pub async fn full_disk(house: &House, tenant: &str, disk: &SmallDisk) -> Result<
     // The file that nobody could take is taken now, and only now removed.
     odoo.clean_up().await?;
     ensure!(!file.exists(), "the clean-up removed {}", file.display());
-    ensure!(fs::read(&kept).is_ok_and(|there| there == bytes), "the repository has {}", kept.display());
+    history::check_kept(platform, &disk.folder, &place, &sha1, &bytes).await?;
 
     odoo.delete_partners("Full disk").await?;
     odoo.create_partner("After the full disk").await?;

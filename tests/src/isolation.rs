@@ -194,6 +194,7 @@ fn files(
         own.folder.join("secrets/odoo.json"),
         data.join("secrets/admin.key"),
         data.join("secrets/platform.key"),
+        data.join("secrets/repository.key"),
         data.join("secrets/control.url"),
         data.join("routes.json"),
         data.join("logs/worker.log"),

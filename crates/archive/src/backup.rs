@@ -2,13 +2,18 @@
 
 mod copy;
 mod extract;
+mod list;
 mod manifest;
+mod page;
 mod take;
 
 pub use extract::ExtractError;
-pub(crate) use extract::check_data;
-pub use manifest::{FileEntry, Manifest, Stored};
+pub(crate) use extract::check_packs;
+pub use manifest::{DamagedPage, FileEntry, Manifest, Pack, Part};
 pub use take::{BackupError, BackupRequest};
+
+/// The most content of a pack.
+const PACK: u64 = 32 << 20;
 
 /// What one read and one write moves.
 const CHUNK: usize = 256 * 1024;

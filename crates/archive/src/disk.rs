@@ -61,10 +61,6 @@ impl Temporary {
         Ok(temporary)
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub fn sync(&self) -> Result<(), FileError> {
         self.file.sync_all().map_err(failed("sync", &self.path))
     }

@@ -6,7 +6,6 @@ mod place;
 mod sync;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
@@ -17,7 +16,7 @@ pub use keep::FilestoreError;
 pub use place::Placed;
 pub use sync::SyncReport;
 
-use crate::disk::{self, FileError};
+use crate::disk::FileError;
 use crate::repository::TenantArchive;
 use crate::tree::{Folder, TreeError};
 
@@ -83,16 +82,13 @@ impl TenantArchive {
     }
 
     fn list_kept(&self) -> Result<HashSet<FileId>, FileError> {
-        let folder = self.files_folder();
         let mut kept = HashSet::new();
-        for name in disk::names(&folder)? {
-            for file in disk::names(&folder.join(&name))? {
-                if let Ok(id) = file.parse::<FileId>()
-                    && id.to_string() == file
-                    && file.starts_with(&name)
-                {
-                    kept.insert(id);
-                }
+        for (path, _) in self.inner.store.walk(&self.files_folder())? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Ok(id) = name.parse::<FileId>()
+                && self.file_path(id) == path
+            {
+                kept.insert(id);
             }
         }
         Ok(kept)
@@ -127,6 +123,6 @@ pub(crate) enum CopyFault {
 }
 
 /// The SHA-1 of a file's bytes.
-pub(crate) fn hash(mut file: &File, limit: u64) -> Result<FileId, CopyFault> {
-    copy_hashed(&mut file, &mut io::sink(), limit).map(|(_, id)| id)
+pub(crate) fn hash(file: &mut impl Read, limit: u64) -> Result<FileId, CopyFault> {
+    copy_hashed(file, &mut io::sink(), limit).map(|(_, id)| id)
 }

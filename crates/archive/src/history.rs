@@ -1,13 +1,13 @@
 //! Reading a tenant's history back.
 
-use model::LineageId;
-use model::archive::{Activation, History, LineageHistory, SnapshotPoint};
+use model::archive::{Activation, Backup, History, LineageHistory, SnapshotPoint};
 use model::lsn::WalFile;
+use model::{BackupId, LineageId};
 
 use crate::Finding;
-use crate::backup::Manifest;
-use crate::disk::{self, FileError};
-use crate::record::{self, RecordError};
+use crate::backup::{Manifest, Pack};
+use crate::disk::FileError;
+use crate::record::RecordError;
 use crate::repository::{Reached, TenantArchive};
 
 /// What a repository holds of a tenant.
@@ -29,7 +29,7 @@ impl TenantArchive {
     pub(crate) fn read_history(&self) -> Result<Inventory, FileError> {
         let mut found = Inventory::default();
         let lineages = self.folder().join("lineages");
-        for name in disk::names(&lineages)? {
+        for name in self.inner.store.names(&lineages)? {
             match name.parse::<LineageId>() {
                 Ok(id) if id.to_string() == name => self.read_lineage(id, &mut found)?,
                 _ => found.findings.push(Finding::Unknown(lineages.join(name))),
@@ -45,8 +45,8 @@ impl TenantArchive {
 
     fn read_lineage(&self, id: LineageId, found: &mut Inventory) -> Result<(), FileError> {
         let folder = self.lineage_folder(id);
-        for name in disk::names(&folder)? {
-            if !matches!(&*name, "lineage.json" | "activated.json" | "reached.json" | "wal" | "backups") {
+        for name in self.inner.store.names(&folder)? {
+            if !matches!(&*name, "lineage" | "activated" | "reached" | "wal" | "backups") {
                 found.findings.push(Finding::Unknown(folder.join(name)));
             }
         }
@@ -57,17 +57,17 @@ impl TenantArchive {
             Err(error) => return note(found, error),
         };
 
-        let path = folder.join("activated.json");
-        match record::read::<Activation>(&path) {
+        let path = folder.join("activated");
+        match self.read_record::<Activation>(&path) {
             Ok(Some(activation)) if activation.lineage == id => found.history.activations.push(activation),
             Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
             Ok(None) => {}
             Err(error) => note(found, error)?,
         }
 
-        let path = folder.join("reached.json");
+        let path = folder.join("reached");
         let mut reaches = None;
-        match record::read::<Reached>(&path) {
+        match self.read_record::<Reached>(&path) {
             Ok(Some(reached)) if reached.lineage == id => reaches = Some(reached.lsn),
             Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
             Ok(None) => {}
@@ -76,9 +76,8 @@ impl TenantArchive {
 
         let (mut segments, mut partial) = (Vec::new(), None);
         let wal = self.wal_folder(id);
-        for name in disk::names(&wal)? {
-            let plain = name.strip_suffix(".zst");
-            let file = plain.and_then(|plain| WalFile::parse(plain, lineage.segment_size).ok());
+        for name in self.inner.store.names(&wal)? {
+            let file = WalFile::parse(&name, lineage.segment_size).ok();
             match file.filter(|file| file.timeline() == lineage.timeline) {
                 Some(WalFile::Segment(segment)) => segments.push(segment),
                 Some(WalFile::Partial(segment)) => partial = partial.max(Some(segment)),
@@ -96,19 +95,24 @@ impl TenantArchive {
 
     fn read_backups(&self, lineage: LineageId, found: &mut Inventory) -> Result<(), FileError> {
         let backups = self.lineage_folder(lineage).join("backups");
-        for name in disk::names(&backups)? {
+        let mut whole: Vec<(Backup, Option<BackupId>)> = Vec::new();
+        for name in self.inner.store.names(&backups)? {
             let folder = backups.join(&name);
-            let path = folder.join("manifest.json");
-            match record::read::<Manifest>(&path) {
+            let path = folder.join("manifest");
+            match self.read_record::<Manifest>(&path) {
                 Ok(Some(manifest)) => {
                     let fits = manifest.backup.id.to_string() == name
                         && manifest.backup.lineage == lineage
                         && manifest.tenant == self.tenant;
-                    let data = folder.join(&manifest.data.name);
-                    match fits {
-                        true if data.is_file() => found.history.backups.push(manifest.backup),
-                        true => found.findings.push(Finding::Record(RecordError::Damaged(data))),
-                        false => note(found, RecordError::Misplaced(path))?,
+                    if !fits {
+                        note(found, RecordError::Misplaced(path))?;
+                        continue;
+                    }
+                    let there = self.inner.store.names(&folder)?;
+                    let missing = |pack: &&Pack| there.binary_search(&pack.name).is_err();
+                    match manifest.packs.iter().find(missing) {
+                        None => whole.push((manifest.backup, manifest.base)),
+                        Some(pack) => note(found, RecordError::WithoutData(folder.join(&pack.name)))?,
                     }
                 }
                 // Under way, or swept when the repository is next opened.
@@ -116,17 +120,26 @@ impl TenantArchive {
                 Err(error) => note(found, error)?,
             }
         }
+        // One that holds changes is of use with all that it goes on from only.
+        loop {
+            let lost = whole.iter().find(|(_, base)| {
+                base.is_some_and(|base| !whole.iter().any(|(backup, _)| backup.id == base))
+            });
+            let Some((backup, Some(base))) = lost else { break };
+            note(found, RecordError::WithoutData(backups.join(base.to_string()).join("manifest")))?;
+            let lost = backup.id;
+            whole.retain(|(backup, _)| backup.id != lost);
+        }
+        found.history.backups.extend(whole.into_iter().map(|(backup, _)| backup));
         Ok(())
     }
 
     fn read_snapshots(&self, found: &mut Inventory) -> Result<(), FileError> {
         let snapshots = self.folder().join("snapshots");
-        for name in disk::names(&snapshots)? {
+        for name in self.inner.store.names(&snapshots)? {
             let path = snapshots.join(&name);
-            match record::read::<SnapshotPoint>(&path) {
-                Ok(Some(point)) if format!("{}.json", point.id) == name => {
-                    found.history.snapshots.push(point)
-                }
+            match self.read_record::<SnapshotPoint>(&path) {
+                Ok(Some(point)) if point.id.to_string() == name => found.history.snapshots.push(point),
                 Ok(Some(_)) => note(found, RecordError::Misplaced(path))?,
                 Ok(None) => {}
                 Err(error) => note(found, error)?,

@@ -1,8 +1,8 @@
 //! Opening a repository, and where everything is in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,27 +12,40 @@ use model::lsn::Lsn;
 use model::{BackupId, LineageId, SnapshotId, TenantId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::disk::{self, FileError, Folders, Linked, Temporary, failed};
+use crate::disk::{self, FileError, Linked, failed};
 use crate::filestore::Known;
-use crate::record::{self, PutError, RecordError};
+use crate::key::{Keys, KnownKey};
+use crate::record::{PutError, RecordError};
+use crate::store::{Local, Location, S3, Store};
 
 /// What this program reads and writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 const MARKER: &str = "heddle.json";
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
-        "the repository at {} has format {found}, and this Heddle knows formats up to {FORMAT}; use a newer Heddle",
-        root.display()
+        "the repository at {place} has format {found}, and this Heddle knows format {FORMAT}; use a newer Heddle"
     )]
-    NewerFormat { root: PathBuf, found: u32 },
-    #[error("{} is not empty and not a repository; name another folder", .0.display())]
-    NotARepository(PathBuf),
-    #[error("there is no repository at {}", .0.display())]
-    Missing(PathBuf),
+    NewerFormat { place: Location, found: u32 },
+    #[error(
+        "the repository at {place} has format {found}, which was not encrypted and is no longer written; name an \
+         empty folder or bucket for a new one, and keep the old one with the Heddle that made it for as long as \
+         its history is needed"
+    )]
+    OlderFormat { place: Location, found: u32 },
+    #[error("{0} is not empty and not a repository; name another place")]
+    NotARepository(Location),
+    #[error("there is no repository at {0}")]
+    Missing(Location),
+    #[error(
+        "{0} does not refuse to write an object twice (`If-None-Match: *`), so that two writers could destroy each \
+         other's history; use a server that knows conditional writes"
+    )]
+    NoConditionalWrites(Location),
     #[error("read {}", path.display())]
     Marker { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
@@ -44,7 +57,7 @@ struct Marker {
     format: u32,
 }
 
-/// `reached.json`
+/// `reached`
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Reached {
     pub lineage: LineageId,
@@ -58,9 +71,11 @@ pub struct Repository {
 }
 
 pub(crate) struct Inner {
+    pub location: Location,
+    /// What the paths of all its objects begin with.
     pub root: PathBuf,
-    pub tmp: PathBuf,
-    folders: Folders,
+    pub store: Store,
+    pub keys: Keys,
     tenants: Mutex<HashMap<TenantId, Arc<Shared>>>,
     /// Changes whenever WAL has come in.
     pub arrivals: watch::Sender<u64>,
@@ -71,73 +86,150 @@ pub(crate) struct Inner {
 /// What all handles of a tenant's archive share.
 #[derive(Default)]
 pub(crate) struct Shared {
+    pub key: Mutex<KnownKey>,
     /// Records are immutable, so those read once need not be read again.
     pub lineages: Mutex<HashMap<LineageId, Arc<Lineage>>>,
     pub files: Mutex<Known>,
     /// Held while a filestore is scanned.
     pub scanning: Mutex<()>,
+    /// Unfinished segments that are in the repository, by lineage, once looked for.
+    pub partials: Mutex<HashMap<LineageId, HashSet<String>>>,
     /// Held while a record or a partial that may be replaced is.
     pub replacing: Mutex<()>,
 }
 
 impl Repository {
-    /// Opens the repository at `root`, or makes one there. Removes what
-    /// interrupted writers left behind. Blocks.
-    pub fn open_or_create(root: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let root = root.as_ref().to_owned();
-        let parent = root.parent().map(Path::to_owned).unwrap_or_default();
-        if !root.exists() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o711)
-                .create(&parent)
-                .map_err(failed("create folder", &parent))?;
-        }
-        match DirBuilder::new().mode(0o700).create(&root) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed("create folder", &root)(error).into());
+    /// Opens the repository at a place, or makes one there, and sees that it can
+    /// be written to safely. Removes what interrupted writers left behind.
+    /// Blocks.
+    pub fn open_or_create(place: impl Into<Location>, keys: impl Into<Keys>) -> Result<Self, OpenError> {
+        let repository = Self::at(place.into(), keys.into())?;
+        match &repository.inner.store {
+            Store::Local(local) => {
+                make_root(local.root())?;
+                repository.check_marker()?;
+                local.ensure(local.tmp())?;
+                repository.sweep(local)?;
+                // What a writer that was killed had linked can be seen; from here
+                // on it is durable as well.
+                disk::sync_file_system(local.root())?;
             }
-            _ => {}
+            Store::S3(_) => {
+                repository.probe()?;
+                repository.check_marker()?;
+            }
         }
-        fs::set_permissions(&root, fs::Permissions::from_mode(0o700))
-            .map_err(failed("change the mode of", &root))?;
-        disk::sync_parent(&root)?;
-
-        let tmp = root.join("tmp");
-        check_marker(&root, &tmp)?;
-        let repository = Self::at(root);
-        repository.inner.ensure(&tmp)?;
-        repository.sweep()?;
-        // What a writer that was killed had linked can be seen; from here on it
-        // is durable as well.
-        disk::sync_file_system(repository.root())?;
+        repository.check_master()?;
         Ok(repository)
     }
 
     /// Opens a repository to read in it: nothing is written, swept or synced, so
     /// it may be on a read-only file system, or in use by a worker. Blocks.
-    pub fn open(root: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let root = root.as_ref().to_owned();
-        match read_marker(&root)? {
-            true => Ok(Self::at(root)),
-            false => Err(OpenError::Missing(root)),
+    pub fn open(place: impl Into<Location>, keys: impl Into<Keys>) -> Result<Self, OpenError> {
+        let repository = Self::at(place.into(), keys.into())?;
+        match repository.read_marker()? {
+            true => Ok(repository),
+            false => Err(OpenError::Missing(repository.inner.location.clone())),
         }
     }
 
-    fn at(root: PathBuf) -> Self {
+    fn at(location: Location, keys: Keys) -> Result<Self, OpenError> {
+        let (root, store) = match &location {
+            Location::Folder(root) => (root.clone(), Store::Local(Local::new(root.clone()))),
+            Location::S3(place) => {
+                let root = PathBuf::from(location.to_string());
+                (root.clone(), Store::S3(S3::new(place, root)?))
+            }
+        };
         let inner = Inner {
-            tmp: root.join("tmp"),
-            folders: Folders::default(),
+            location,
+            root,
+            store,
+            keys,
             tenants: Mutex::default(),
             arrivals: watch::channel(0).0,
             errors: Mutex::default(),
-            root,
         };
-        Self { inner: Arc::new(inner) }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
+    pub fn location(&self) -> &Location {
+        &self.inner.location
+    }
+
+    /// What the paths in findings and errors begin with.
     pub fn root(&self) -> &Path {
         &self.inner.root
+    }
+
+    /// Whether there is a marker, of a format that this program knows.
+    fn read_marker(&self) -> Result<bool, OpenError> {
+        let path = self.inner.root.join(MARKER);
+        let Some(bytes) = self.inner.store.read(&path, 4096)? else { return Ok(false) };
+        let marker: Marker =
+            serde_json::from_slice(&bytes).map_err(|source| OpenError::Marker { path, source })?;
+        let place = self.inner.location.clone();
+        match marker.format {
+            FORMAT => Ok(true),
+            found if found > FORMAT => Err(OpenError::NewerFormat { place, found }),
+            found => Err(OpenError::OlderFormat { place, found }),
+        }
+    }
+
+    fn check_marker(&self) -> Result<(), OpenError> {
+        if self.read_marker()? {
+            return Ok(());
+        }
+        // `tmp` alone is what a first start leaves that was interrupted.
+        let known = |name: &String| name == "tmp" || name == "lost+found";
+        if !self.inner.store.names(&self.inner.root)?.iter().all(known) {
+            return Err(OpenError::NotARepository(self.inner.location.clone()));
+        }
+        if let Store::Local(local) = &self.inner.store {
+            local.ensure(local.tmp())?;
+        }
+        let text = format!("{{\"format\":{FORMAT}}}\n");
+        match self.inner.store.create(&self.inner.root.join(MARKER), text.as_bytes())? {
+            Linked::New => Ok(()),
+            Linked::Taken => self.check_marker(),
+        }
+    }
+
+    /// A server that takes a second object of the same name would let two
+    /// writers destroy each other's history.
+    fn probe(&self) -> Result<(), OpenError> {
+        let path = self.inner.root.join("tmp").join(format!("probe-{}", Uuid::now_v7()));
+        let store = &self.inner.store;
+        let unknown = || OpenError::NoConditionalWrites(self.inner.location.clone());
+        let create = |text: &[u8]| match store.create(&path, text) {
+            Err(error) if error.source.kind() == io::ErrorKind::Unsupported => Err(unknown()),
+            created => Ok(created?),
+        };
+        // Taken the first time, it was sent again after a lost reply.
+        create(b"once\n")?;
+        let second = create(b"twice\n")?;
+        let kept = store.read(&path, 64)?;
+        store.remove(&path)?;
+        match second == Linked::Taken && kept.as_deref() == Some(b"once\n") {
+            true => Ok(()),
+            false => Err(unknown()),
+        }
+    }
+
+    /// With another repository's master key nothing could be read, and what was
+    /// written would be sealed by two.
+    fn check_master(&self) -> Result<(), OpenError> {
+        for tenant in self.tenants()? {
+            match self.tenant(tenant).key() {
+                Ok(_) => return Ok(()),
+                Err(error) if matches!(error.key_error(), Some(crate::KeyError::Wrap(_)) | None) => {
+                    return Err(error.into());
+                }
+                // Without a key, or with a damaged one, it says nothing of the others'.
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// A tenant's part. The tenant need not have anything in it yet.
@@ -149,7 +241,7 @@ impl Repository {
 
     /// The tenants that the repository has something of. Blocks.
     pub fn tenants(&self) -> Result<Vec<TenantId>, FileError> {
-        let names = disk::names(&self.inner.root.join("tenants"))?;
+        let names = self.inner.store.names(&self.inner.root.join("tenants"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -159,10 +251,10 @@ impl Repository {
     }
 
     /// Removes what writers that are gone left unfinished.
-    fn sweep(&self) -> Result<(), FileError> {
+    fn sweep(&self, local: &Local) -> Result<(), FileError> {
         let mut swept = 0;
-        for name in disk::names(&self.inner.tmp)? {
-            let path = self.inner.tmp.join(name);
+        for name in disk::names(local.tmp())? {
+            let path = local.tmp().join(name);
             if !disk::in_use(&path)? {
                 disk::remove_file(&path)?;
                 swept += 1;
@@ -174,10 +266,16 @@ impl Repository {
                 let backups = archive.lineage_folder(lineage).join("backups");
                 for name in disk::names(&backups)? {
                     let folder = backups.join(name);
-                    let data = folder.join("data.tar.zst");
-                    let whole = folder.join("manifest.json").exists();
-                    if !whole && data.exists() && !disk::in_use(&data)? {
-                        disk::remove_file(&data)?;
+                    if folder.join("manifest").exists() {
+                        continue;
+                    }
+                    let packs: Vec<_> = disk::names(&folder)?.iter().map(|name| folder.join(name)).collect();
+                    let mut writing = false;
+                    for pack in &packs {
+                        writing |= disk::in_use(pack)?;
+                    }
+                    if !writing {
+                        packs.iter().try_for_each(|pack| disk::remove_file(pack))?;
                         let _ = fs::remove_dir(&folder);
                         swept += 1;
                     }
@@ -191,36 +289,24 @@ impl Repository {
     }
 }
 
-/// Whether there is a marker, of a format that this program knows.
-fn read_marker(root: &Path) -> Result<bool, OpenError> {
-    let path = root.join(MARKER);
-    let Some(bytes) = disk::read(&path, 4096)? else { return Ok(false) };
-    let marker: Marker =
-        serde_json::from_slice(&bytes).map_err(|source| OpenError::Marker { path, source })?;
-    match marker.format > FORMAT {
-        true => Err(OpenError::NewerFormat { root: root.to_owned(), found: marker.format }),
-        false => Ok(true),
+fn make_root(root: &Path) -> Result<(), FileError> {
+    let parent = root.parent().map(Path::to_owned).unwrap_or_default();
+    if !root.exists() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(&parent)
+            .map_err(failed("create folder", &parent))?;
     }
-}
-
-fn check_marker(root: &Path, tmp: &Path) -> Result<(), OpenError> {
-    if read_marker(root)? {
-        return Ok(());
+    match DirBuilder::new().mode(0o700).create(root) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed("create folder", root)(error));
+        }
+        _ => {}
     }
-    let path = root.join(MARKER);
-    // `tmp` alone is what a first start leaves that was interrupted.
-    if disk::names(root)?.iter().any(|name| name != "tmp" && name != "lost+found") {
-        return Err(OpenError::NotARepository(root.to_owned()));
-    }
-    let _ = DirBuilder::new().mode(0o700).create(tmp);
-    let mut temporary = Temporary::create(tmp)?;
-    let text = format!("{{\"format\":{FORMAT}}}\n");
-    temporary.file.write_all(text.as_bytes()).map_err(failed("write", &path))?;
-    temporary.sync()?;
-    match temporary.link(&path)? {
-        Linked::New => Ok(disk::sync_folder(root)?),
-        Linked::Taken => check_marker(root, tmp),
-    }
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(root, mode).map_err(failed("change the mode of", root))?;
+    disk::sync_parent(root)
 }
 
 impl Inner {
@@ -238,10 +324,6 @@ impl Inner {
             Some(error) => errors.insert(lineage, error),
             None => errors.remove(&lineage),
         };
-    }
-
-    pub fn ensure(&self, folder: &Path) -> Result<(), FileError> {
-        self.folders.ensure(&self.root, folder)
     }
 }
 
@@ -278,12 +360,11 @@ impl TenantArchive {
     /// Records a lineage, before its cell takes its first write from a tenant.
     pub async fn put_lineage(&self, lineage: Lineage) -> Result<(), PutError> {
         self.blocking(move |archive| {
-            let folder = archive.lineage_folder(lineage.id);
+            let path = archive.lineage_folder(lineage.id).join("lineage");
             if lineage.tenant != archive.tenant {
-                return Err(RecordError::Misplaced(folder.join("lineage.json")).into());
+                return Err(RecordError::Misplaced(path).into());
             }
-            archive.inner.ensure(&folder.join("wal"))?;
-            record::put(&archive.inner.tmp, &folder.join("lineage.json"), &lineage)
+            archive.put_record(&path, &lineage)
         })
         .await
     }
@@ -291,32 +372,26 @@ impl TenantArchive {
     /// Records that the tenant is served from a lineage.
     pub async fn put_activation(&self, activation: Activation) -> Result<(), PutError> {
         self.blocking(move |archive| {
-            let path = archive.lineage_folder(activation.lineage).join("activated.json");
-            archive.inner.ensure(&archive.lineage_folder(activation.lineage))?;
-            record::put(&archive.inner.tmp, &path, &activation)
+            let path = archive.lineage_folder(activation.lineage).join("activated");
+            archive.put_record(&path, &activation)
         })
         .await
     }
 
     /// Records a snapshot. Its WAL and its files must be in the repository.
     pub async fn put_snapshot(&self, snapshot: SnapshotPoint) -> Result<(), PutError> {
-        self.blocking(move |archive| {
-            let path = archive.snapshot_path(snapshot.id);
-            archive.inner.ensure(&archive.folder().join("snapshots"))?;
-            record::put(&archive.inner.tmp, &path, &snapshot)
-        })
-        .await
+        self.blocking(move |archive| archive.put_record(&archive.snapshot_path(snapshot.id), &snapshot)).await
     }
 
     /// Records that a lineage's WAL is here up to `lsn`. Never goes back.
     pub(crate) fn put_reached(&self, lineage: LineageId, lsn: Lsn) -> Result<(), PutError> {
         let _replacing = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.lineage_folder(lineage).join("reached.json");
-        let known = record::read::<Reached>(&path)?;
+        let path = self.lineage_folder(lineage).join("reached");
+        let known = self.read_record::<Reached>(&path)?;
         if known.is_some_and(|known| known.lsn >= lsn) {
             return Ok(());
         }
-        record::replace(&self.inner.tmp, &path, &Reached { lineage, lsn })
+        self.replace_record(&path, &Reached { lineage, lsn })
     }
 
     /// A lineage's record; None if there is none.
@@ -325,8 +400,8 @@ impl TenantArchive {
         if cached.is_some() {
             return Ok(cached);
         }
-        let path = self.lineage_folder(id).join("lineage.json");
-        let Some(lineage) = record::read::<Lineage>(&path)? else { return Ok(None) };
+        let path = self.lineage_folder(id).join("lineage");
+        let Some(lineage) = self.read_record::<Lineage>(&path)? else { return Ok(None) };
         if lineage.id != id || lineage.tenant != self.tenant {
             return Err(RecordError::Misplaced(path));
         }
@@ -340,7 +415,7 @@ impl TenantArchive {
     }
 
     pub(crate) fn lineage_ids(&self) -> Result<Vec<LineageId>, FileError> {
-        let names = disk::names(&self.folder().join("lineages"))?;
+        let names = self.inner.store.names(&self.folder().join("lineages"))?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -357,6 +432,6 @@ impl TenantArchive {
     }
 
     pub(crate) fn snapshot_path(&self, id: SnapshotId) -> PathBuf {
-        self.folder().join("snapshots").join(format!("{id}.json"))
+        self.folder().join("snapshots").join(id.to_string())
     }
 }

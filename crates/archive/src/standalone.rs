@@ -25,7 +25,8 @@ use tokio_postgres::Client;
 use crate::disk::{self, FileError, failed};
 use crate::repository::{Repository, TenantArchive};
 use crate::{
-    ArchiveService, ExtractError, FileId, Filestore, FilestoreError, RecordError, ServiceError, WalAccess,
+    ArchiveService, ExtractError, FetchError, FileId, Filestore, FilestoreError, RecordError, ServiceError,
+    WalAccess,
 };
 
 /// Recovery that takes longer is given up.
@@ -42,6 +43,8 @@ pub enum StandaloneError {
     EmptyPlan,
     #[error("copy the base backup")]
     Extract(#[from] ExtractError),
+    #[error("put the WAL in place")]
+    Wal(#[from] FetchError),
     #[error("serve the WAL to the recovery")]
     Service(#[from] ServiceError),
     #[error("prepare the recovery")]
@@ -132,6 +135,7 @@ pub enum Step {
         done: u64,
         of: u64,
     },
+    PlacingWal,
     Replaying,
     /// There was no commit after the time.
     ReplayingToEnd,
@@ -193,6 +197,8 @@ impl TenantArchive {
             fs::write(&altered, "").map_err(failed("empty", &altered))?;
         }
 
+        progress(Step::PlacingWal);
+        self.place_wal(plan, &cluster.data_dir, how.identity).await?;
         progress(Step::Replaying);
         let service = ArchiveService::new(Repository { inner: self.inner.clone() });
         let access = WalAccess { tenant: self.tenant, push: None, fetch: Some(plan.clone()) };
@@ -252,7 +258,8 @@ async fn recover(
     stop: &Stop,
     timeline: Timeline,
 ) -> Result<Result<(Client, Child), RecoveryFault>, StandaloneError> {
-    postgres::write_recovery(&cluster.data_dir, cluster.identity, stop, timeline, &how.fetch)?;
+    let fetch = how.fetch.clone().unless_in_place();
+    postgres::write_recovery(&cluster.data_dir, cluster.identity, stop, timeline, &fetch)?;
     cluster.make_socket_dir()?;
     cluster.write_config()?;
     let id = "recovery".parse().map_err(|_| StandaloneError::EmptyPlan)?;

@@ -21,7 +21,9 @@ use model::{LineageId, TenantId};
 use serde::Serialize;
 
 use crate::disk::FileError;
+use crate::key::KeyError;
 use crate::repository::{Repository, TenantArchive};
+use crate::store::Store;
 
 pub use flaw::{Flaw, FlawKind};
 
@@ -43,6 +45,8 @@ pub enum VerifyError {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     pub tenants: u64,
+    /// Tenants whose keys were destroyed; nothing of them is looked at.
+    pub shredded: u64,
     pub lineages: u64,
     /// WAL objects: segments, unfinished ones, histories, labels.
     pub wal: u64,
@@ -79,6 +83,7 @@ enum Job {
 /// What all threads of a check share.
 struct Check<'a> {
     root: &'a Path,
+    store: &'a Store,
     jobs: Mutex<VecDeque<Job>>,
     found: Mutex<Verification>,
     done: AtomicU64,
@@ -104,6 +109,7 @@ impl Repository {
         };
         let mut check = Check {
             root: self.root(),
+            store: &self.inner.store,
             jobs: Mutex::default(),
             found: Mutex::default(),
             done: AtomicU64::new(0),
@@ -132,6 +138,9 @@ impl Repository {
 impl Check<'_> {
     /// Checks what a tenant's listing tells, and notes what is to be read.
     fn begin(&mut self, archive: &TenantArchive) -> Result<(), FileError> {
+        if !self.has_key(archive)? {
+            return Ok(());
+        }
         let history = self.look_at_chains(archive)?;
         self.look_at_layout(archive, &history)?;
         self.count(|found| {
@@ -142,7 +151,7 @@ impl Check<'_> {
         let mut jobs = Vec::new();
         for held in &history.lineages {
             let lineage = &held.lineage;
-            self.total += stored(&archive.wal_folder(lineage.id))?;
+            self.total += stored(archive, &archive.wal_folder(lineage.id))?;
             jobs.push(Job::Wal(archive.clone(), Box::new(lineage.clone())));
             for backup in history.backups.iter().filter(|backup| backup.lineage == lineage.id) {
                 self.total += backup.stored;
@@ -151,11 +160,27 @@ impl Check<'_> {
             }
         }
         for prefix in self.file_folders(archive)? {
-            self.total += stored(&archive.files_folder().join(&prefix))?;
+            self.total += stored(archive, &archive.files_folder().join(&prefix))?;
             jobs.push(Job::Files(archive.clone(), prefix));
         }
         self.jobs.get_mut().unwrap_or_else(PoisonError::into_inner).extend(jobs);
         Ok(())
+    }
+
+    /// Without its key nothing of a tenant can be read, and all is one finding;
+    /// or none, if the key was destroyed.
+    fn has_key(&self, archive: &TenantArchive) -> Result<bool, FileError> {
+        let Err(error) = archive.key() else { return Ok(true) };
+        let path = archive.key_path();
+        match error.key_error() {
+            None => return Err(error),
+            Some(KeyError::Shredded) => self.count(|found| found.shredded += 1),
+            // A start that was broken off.
+            Some(KeyError::Missing) if self.store.names(&archive.folder())?.is_empty() => {}
+            Some(KeyError::Missing) => self.find(FlawKind::MissingKey, &path, "is not there"),
+            Some(_) => self.find(FlawKind::LockedKey, &path, with_causes(&error)),
+        }
+        Ok(false)
     }
 
     fn work(&self) {
@@ -194,10 +219,9 @@ impl Check<'_> {
     }
 }
 
-/// Bytes of the files in a folder.
-fn stored(folder: &Path) -> Result<u64, FileError> {
-    let names = crate::disk::names(folder)?;
-    Ok(names.iter().filter_map(|name| folder.join(name).symlink_metadata().ok()).map(|data| data.len()).sum())
+/// Bytes of the objects in a folder.
+fn stored(archive: &TenantArchive, folder: &Path) -> Result<u64, FileError> {
+    Ok(archive.inner.store.walk(folder)?.iter().map(|(_, size)| size).sum())
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

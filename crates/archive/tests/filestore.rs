@@ -13,8 +13,9 @@ use model::program::Identity;
 
 fn scene() -> (tempfile::TempDir, TenantArchive, Filestore) {
     let folder = tempfile::tempdir().unwrap();
-    let archive =
-        Repository::open_or_create(folder.path().join("repository")).unwrap().tenant(TenantId::new());
+    let root = folder.path().join("repository");
+    let repository = Repository::open_or_create(root, support::keys(folder.path())).unwrap();
+    let archive = repository.tenant(TenantId::new());
     let data_dir = folder.path().join("odoo");
     fs::create_dir(&data_dir).unwrap();
     (folder, archive, Filestore { data_dir, database: "acme".into() })
@@ -48,8 +49,9 @@ async fn files_go_in_once_and_come_back() {
     assert_eq!((report.kept, report.already), (0, 601));
 
     // Another process, which has nothing in memory.
-    let archive =
-        Repository::open_or_create(folder.path().join("repository")).unwrap().tenant(archive.tenant());
+    let root = folder.path().join("repository");
+    let again = Repository::open_or_create(root, support::keys(folder.path())).unwrap();
+    let archive = again.tenant(archive.tenant());
     let report = archive.sync_filestore(&filestore).await.unwrap();
     assert_eq!((report.kept, report.already), (0, 601));
 

@@ -17,7 +17,7 @@ use support::{a_lineage, segment};
 const MIB: u64 = 1 << 20;
 
 struct Scene {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     root: PathBuf,
     archive: TenantArchive,
 }
@@ -26,8 +26,9 @@ impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("repository");
-        let archive = Repository::open_or_create(&root).unwrap().tenant(TenantId::new());
-        Self { _folder: folder, root, archive }
+        let repository = Repository::open_or_create(&root, support::keys(folder.path())).unwrap();
+        let archive = repository.tenant(TenantId::new());
+        Self { folder, root, archive }
     }
 
     async fn lineage(&self) -> Lineage {
@@ -205,18 +206,15 @@ async fn a_recovery_reads_its_plan_and_no_more() {
     }
 
     // What the plan counts on must be there and good.
-    flip(&scene.wal(&child, "000000020000000000000006.zst"));
+    flip(&scene.wal(&child, "000000020000000000000006"));
     let error = fetch("000000020000000000000006").await.unwrap_err();
     assert!(matches!(error, FetchError::Damaged { .. }), "{error}");
-    fs::remove_file(scene.wal(&parent, "000000010000000000000004.zst")).unwrap();
+    fs::remove_file(scene.wal(&parent, "000000010000000000000004")).unwrap();
     let error = fetch("000000010000000000000004").await.unwrap_err();
     assert!(matches!(error, FetchError::Missing { .. }), "{error}");
     // Whole, but another one's.
-    fs::copy(
-        scene.wal(&child, "000000020000000000000007.zst"),
-        scene.wal(&child, "000000020000000000000005.zst"),
-    )
-    .unwrap();
+    fs::copy(scene.wal(&child, "000000020000000000000007"), scene.wal(&child, "000000020000000000000005"))
+        .unwrap();
     fetch("000000020000000000000005").await.unwrap_err();
 }
 
@@ -283,14 +281,10 @@ async fn everything_is_read_back_and_what_is_wrong_is_found() {
 
     // Misnamed, damaged and unknown things.
     let snapshots = scene.root.join("tenants").join(scene.archive.tenant().to_string()).join("snapshots");
-    fs::rename(
-        snapshots.join(format!("{}.json", point.id)),
-        snapshots.join(format!("{}.json", SnapshotId::new())),
-    )
-    .unwrap();
-    flip(&scene.lineage_folder(&child).join("activated.json"));
+    fs::rename(snapshots.join(point.id.to_string()), snapshots.join(SnapshotId::new().to_string())).unwrap();
+    flip(&scene.lineage_folder(&child).join("activated"));
     fs::write(scene.wal(&parent, "notes.txt"), "x").unwrap();
-    fs::write(scene.wal(&parent, "000000020000000000000004.zst"), "x").unwrap();
+    fs::write(scene.wal(&parent, "000000020000000000000004"), "x").unwrap();
     fs::create_dir(scene.lineage_folder(&parent).parent().unwrap().join("elsewhere")).unwrap();
     let read = scene.archive.history().await.unwrap();
     assert_eq!(read.findings.len(), 5, "{:?}", read.findings);
@@ -299,8 +293,10 @@ async fn everything_is_read_back_and_what_is_wrong_is_found() {
     assert!(read.history.snapshots.is_empty());
 
     // Read by another process: a record that was cached here.
-    flip(&scene.lineage_folder(&parent).join("lineage.json"));
-    let again = Repository::open_or_create(&scene.root).unwrap().tenant(scene.archive.tenant());
+    flip(&scene.lineage_folder(&parent).join("lineage"));
+    let again = Repository::open_or_create(&scene.root, support::keys(scene.folder.path()))
+        .unwrap()
+        .tenant(scene.archive.tenant());
     assert!(again.history().await.unwrap().history.lineage(parent.id).is_none());
 }
 
@@ -314,11 +310,11 @@ async fn leftovers_are_ignored_and_swept() {
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     let backup = scene.lineage_folder(&lineage).join("backups").join(BackupId::new().to_string());
     fs::create_dir_all(&backup).unwrap();
-    fs::write(backup.join("data.tar.zst"), "half").unwrap();
+    fs::write(backup.join("000000"), "half").unwrap();
 
     let read = scene.archive.history().await.unwrap();
     assert!(read.history.backups.is_empty() && read.findings.is_empty());
-    Repository::open_or_create(&scene.root).unwrap();
+    Repository::open_or_create(&scene.root, support::keys(scene.folder.path())).unwrap();
     let left: Vec<_> = fs::read_dir(&tmp).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["being written"]);
     assert!(!backup.exists());
@@ -328,7 +324,7 @@ async fn leftovers_are_ignored_and_swept() {
 fn only_a_known_repository_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("a/repository");
-    let open = || Repository::open_or_create(&root);
+    let open = || Repository::open_or_create(&root, support::keys(folder.path()));
     open().unwrap();
     open().unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -336,22 +332,29 @@ fn only_a_known_repository_is_opened() {
         (mode(&root), mode(&root.join("heddle.json")), mode(&root.join("tmp"))),
         (0o700, 0o600, 0o700)
     );
-    assert_eq!(fs::read_to_string(root.join("heddle.json")).unwrap(), "{\"format\":1}\n");
+    assert_eq!(fs::read_to_string(root.join("heddle.json")).unwrap(), "{\"format\":2}\n");
 
-    fs::write(root.join("heddle.json"), "{\"format\":2,\"more\":true}\n").unwrap();
+    fs::write(root.join("heddle.json"), "{\"format\":3,\"more\":true}\n").unwrap();
     let error = open().err().unwrap();
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }));
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, .. }));
     let expected = format!(
-        "the repository at {} has format 2, and this Heddle knows formats up to 1; use a newer Heddle",
+        "the repository at {} has format 3, and this Heddle knows format 2; use a newer Heddle",
         root.display()
     );
     assert_eq!(error.to_string(), expected);
+    fs::write(root.join("heddle.json"), "{\"format\":1}\n").unwrap();
+    let error = open().err().unwrap();
+    assert!(matches!(error, OpenError::OlderFormat { found: 1, .. }));
+    assert!(error.to_string().contains("name an empty folder or bucket"), "{error}");
     fs::write(root.join("heddle.json"), "{").unwrap();
     assert!(matches!(open(), Err(OpenError::Marker { .. })));
 
     let other = folder.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("thesis.txt"), "x").unwrap();
-    assert!(matches!(Repository::open_or_create(&other), Err(OpenError::NotARepository(_))));
+    assert!(matches!(
+        Repository::open_or_create(&other, support::keys(folder.path())),
+        Err(OpenError::NotARepository(_))
+    ));
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
 }

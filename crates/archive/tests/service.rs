@@ -14,7 +14,7 @@ use archive::client::{self, ClientError, Fetched};
 use archive::{ArchiveService, FileId, Repository, WalAccess};
 use model::TenantId;
 use model::archive::Lineage;
-use model::lsn::Lsn;
+use model::lsn::{Lsn, SegmentSize};
 use model::program::Identity;
 use model::restore::{Plan, Stop, WalRange};
 use support::{a_lineage, is_root, scratch, segment};
@@ -34,7 +34,8 @@ impl Scene {
     }
 
     async fn at(folder: tempfile::TempDir, root: &Path) -> Self {
-        let service = ArchiveService::new(Repository::open_or_create(root).unwrap());
+        let service =
+            ArchiveService::new(Repository::open_or_create(root, support::keys(folder.path())).unwrap());
         let lineage = a_lineage(TenantId::new());
         service.repository().tenant(lineage.tenant).put_lineage(lineage.clone()).await.unwrap();
         let socket = folder.path().join("archive.sock");
@@ -294,7 +295,8 @@ async fn a_full_disk_loses_nothing_and_heals() {
     let waited = archive.wait_for_wal(scene.lineage.id, Lsn((6 + stored) << 20), in_time).await;
     assert!(waited.unwrap_err().to_string().contains("the repository has no room left"));
 
-    let bytes = vec![7; 2 << 20];
+    // What does not compress.
+    let bytes = segment(&Lineage { segment_size: SegmentSize(2 << 20), ..scene.lineage.clone() }, 1, 7);
     let id = FileId::of(&bytes);
     let mut keep = format!("{{\"keep\":\"{id}\",\"len\":{}}}\n", bytes.len()).into_bytes();
     keep.extend_from_slice(&bytes);

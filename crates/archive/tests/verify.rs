@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use archive::{BackupRequest, FileId, Filestore, FlawKind, Repository, Verification};
 use jiff::Timestamp;
-use model::archive::{Activation, SnapshotPoint};
-use model::lsn::Lsn;
-use model::restore::{self, Plan, Stop, Target};
-use model::{LineageId, SnapshotId, TenantId};
+use model::archive::{Activation, Fork, Lineage, SnapshotPoint};
+use model::lsn::{Lsn, WalFile};
+use model::restore::{self, Plan, Stop, Target, WalRange};
+use model::{BackupId, LineageId, SnapshotId, TenantId};
 use support::{Cell, House};
 use tokio::time::Instant;
 use tokio_postgres::types::PgLsn;
@@ -99,8 +99,8 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-fn verify(root: &Path) -> Verification {
-    Repository::open(root).unwrap().verify(None, &|_, _| {}).unwrap()
+fn verify(house: &House, root: &Path) -> Verification {
+    house.read(root).verify(None, &|_, _| {}).unwrap()
 }
 
 fn flip(path: &Path, place: impl Fn(usize) -> usize) {
@@ -121,7 +121,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Whole segments, in order.
 fn segments(wal: &Path) -> Vec<String> {
-    names(wal).into_iter().filter(|name| name.len() == 28).collect()
+    names(wal).into_iter().filter(|name| name.len() == 24).collect()
 }
 
 fn listing(root: &Path) -> Vec<(PathBuf, u64)> {
@@ -159,7 +159,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let before = listing(&root);
     let bytes = std::sync::Mutex::new(Vec::new());
     let progress = |done, of| bytes.lock().unwrap().push((done, of));
-    let sound = Repository::open(&root).unwrap().verify(Some(tenant), &progress).unwrap();
+    let sound = house.read(&root).verify(Some(tenant), &progress).unwrap();
     assert!(sound.is_sound(), "{:#?}", sound.flaws);
     assert_eq!(listing(&root), before);
     assert_eq!((sound.tenants, sound.lineages, sound.backups, sound.snapshots, sound.files), (1, 3, 1, 1, 2));
@@ -167,14 +167,14 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let whole = bytes.lock().unwrap().iter().max().copied().unwrap();
     assert_eq!(whole, (sound.bytes, sound.bytes), "all of it was told as progress");
     let stranger = TenantId::new();
-    let unknown = Repository::open(&root).unwrap().verify(Some(stranger), &|_, _| {}).unwrap_err();
+    let unknown = house.read(&root).verify(Some(stranger), &|_, _| {}).unwrap_err();
     assert!(unknown.to_string().contains(&stranger.to_string()));
-    Repository::open(house.scratch.path()).err().expect("a folder that is no repository");
+    Repository::open(house.scratch.path(), house.keys()).err().expect("a folder that is no repository");
 
     // Another tenant, whose lineage can be copied.
     let theirs = support::a_lineage(stranger);
     house.service.repository().tenant(stranger).put_lineage(theirs.clone()).await.unwrap();
-    assert!(verify(&root).is_sound());
+    assert!(verify(house, &root).is_sound());
 
     let lineages = format!("tenants/{tenant}/lineages");
     let lineage = |id: LineageId| format!("{lineages}/{id}");
@@ -184,7 +184,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let backup = format!("{backups}/{}", names(&root.join(&backups))[0]);
     let name = filled.file.to_string();
     let object = format!("tenants/{tenant}/files/{}/{name}", &name[..2]);
-    let snapshot = format!("tenants/{tenant}/snapshots/{}.json", filled.snapshot);
+    let snapshot = format!("tenants/{tenant}/snapshots/{}", filled.snapshot);
     let children = [filled.first, filled.second].map(|id| format!("{}/wal", lineage(id)));
     let theirs_wal = segments(&root.join(&children[0]));
     assert_eq!(theirs_wal[..3], segments(&root.join(&children[1]))[..3], "siblings have the same names");
@@ -220,17 +220,6 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
             fs::write(place(root), &bytes[..bytes.len() / 2]).unwrap();
         }),
     );
-    let place = at(&path);
-    case(
-        "a record in WAL changed and compressed again",
-        FlawKind::DamagedWal,
-        &path,
-        Box::new(move |root| {
-            let mut bytes = zstd::decode_all(&fs::read(place(root)).unwrap()[..]).unwrap();
-            bytes[100] ^= 1;
-            fs::write(place(root), zstd::encode_all(&bytes[..], 3).unwrap()).unwrap();
-        }),
-    );
     let path = format!("{wal}/{}", own[2]);
     let place = at(&path);
     case(
@@ -257,7 +246,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let (one, two) = (at(&path), at(&other));
     case(
         "segments under each other's names",
-        FlawKind::ForeignWal,
+        FlawKind::DamagedWal,
         &path,
         Box::new(move |root| swap(&one(root), &two(root))),
     );
@@ -265,12 +254,10 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
         let paths = [0, 1].map(|child| format!("{}/{}", children[child], theirs_wal[place]));
         for path in &paths {
             let (one, two) = (at(&paths[0]), at(&paths[1]));
-            // The first one's fork is the same: what follows it tells.
-            let found = if place == 0 { format!("/{}", theirs_wal[1]) } else { path.clone() };
             case(
                 "segments of siblings swapped",
                 FlawKind::DamagedWal,
-                &found,
+                path,
                 Box::new(move |root| swap(&one(root), &two(root))),
             );
         }
@@ -279,36 +266,13 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let (ours, place) = (at(&format!("{wal}/{}", own[1])), at(&path));
     case(
         "a parent's segment in a child's place",
-        FlawKind::ForeignWal,
+        FlawKind::DamagedWal,
         &path,
         Box::new(move |root| {
             fs::copy(ours(root), place(root)).map(drop).unwrap();
         }),
     );
-    let path = format!("{}/{}", children[0], theirs_wal[0]);
-    let place = at(&path);
-    case(
-        "a first segment that is not its parent's",
-        FlawKind::ForeignWal,
-        &path,
-        Box::new(move |root| {
-            let mut bytes = zstd::decode_all(&fs::read(place(root)).unwrap()[..]).unwrap();
-            bytes[60] ^= 1;
-            fs::write(place(root), zstd::encode_all(&bytes[..], 3).unwrap()).unwrap();
-        }),
-    );
-    let path = format!("{}/00000002.history.zst", children[0]);
-    let place = at(&path);
-    case(
-        "a history of another fork",
-        FlawKind::WrongHistory,
-        &path,
-        Box::new(move |root| {
-            fs::write(place(root), zstd::encode_all(&b"1\t0/1234\tat restore point\n"[..], 3).unwrap())
-                .unwrap();
-        }),
-    );
-    let path = format!("{backup}/data.tar.zst");
+    let path = format!("{backup}/000001");
     let place = at(&path);
     case(
         "a byte of a backup flipped",
@@ -334,11 +298,11 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
         Box::new(move |root| fs::remove_file(place(root)).unwrap()),
     );
     for path in [
-        format!("{backup}/manifest.json"),
+        format!("{backup}/manifest"),
         snapshot.clone(),
-        format!("{}/activated.json", lineage(filled.root)),
-        format!("{}/reached.json", lineage(filled.root)),
-        format!("{}/lineage.json", lineage(filled.first)),
+        format!("{}/activated", lineage(filled.root)),
+        format!("{}/reached", lineage(filled.root)),
+        format!("{}/lineage", lineage(filled.first)),
     ] {
         let place = at(&path);
         case(
@@ -348,7 +312,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
             Box::new(move |root| flip(&place(root), |len| len / 3)),
         );
     }
-    let path = format!("{}/lineage.json", lineage(filled.root));
+    let path = format!("{}/lineage", lineage(filled.root));
     let place = at(&path);
     case(
         "a lineage's record missing",
@@ -356,7 +320,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
         &path,
         Box::new(move |root| fs::remove_file(place(root)).unwrap()),
     );
-    let (place, child) = (at(&path), format!("{}/lineage.json", lineage(filled.first)));
+    let (place, child) = (at(&path), format!("{}/lineage", lineage(filled.first)));
     case(
         "a child whose parent's record is missing",
         FlawKind::BrokenChain,
@@ -387,7 +351,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     );
     for path in [
         "notes.txt".to_owned(),
-        format!("{wal}/notes.zst"),
+        format!("{wal}/notes"),
         format!("{}/x", lineage(filled.root)),
         format!("{backup}/x"),
         format!("tenants/{tenant}/x"),
@@ -402,21 +366,40 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
         );
     }
     let from = at(&format!("tenants/{stranger}/lineages/{}", theirs.id));
-    let path = format!("{}/lineage.json", lineage(theirs.id));
+    let path = format!("{}/lineage", lineage(theirs.id));
     let to = at(&lineage(theirs.id));
     case(
         "a foreign tenant's lineage copied in",
-        FlawKind::MisplacedRecord,
+        FlawKind::DamagedRecord,
         &path,
         Box::new(move |root| copy(&from(root), &to(root))),
     );
+
+    for name in ["key.json", "lineages"] {
+        let path = format!("tenants/{tenant}/key.json");
+        let (place, key) = (at(&format!("tenants/{tenant}/{name}")), at(&path));
+        let (what, kind): (_, _) = match name {
+            "key.json" => ("a tenant's key gone", FlawKind::MissingKey),
+            _ => ("another tenant's key in a tenant's place", FlawKind::LockedKey),
+        };
+        let other = at(&format!("tenants/{stranger}/key.json"));
+        case(
+            what,
+            kind,
+            &path,
+            Box::new(move |root| match kind {
+                FlawKind::MissingKey => fs::remove_file(place(root)).unwrap(),
+                _ => fs::copy(other(root), key(root)).map(drop).unwrap(),
+            }),
+        );
+    }
 
     let mut kinds = std::collections::BTreeSet::new();
     for (number, (what, kind, path, damage)) in cases.iter().enumerate() {
         let damaged = house.scratch.path().join(format!("damaged{number}"));
         copy(&root, &damaged);
         damage(&damaged);
-        let verified = verify(&damaged);
+        let verified = verify(house, &damaged);
         let found = verified.flaws.iter().find(|flaw| {
             flaw.kind == *kind
                 && (flaw.path == Path::new(path) || flaw.path.to_string_lossy().ends_with(path.as_str()))
@@ -425,7 +408,65 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
         kinds.insert(kind.as_str());
         fs::remove_dir_all(&damaged).unwrap();
     }
-    assert!(kinds.len() >= 11 && cases.len() >= 25, "{} kinds in {} cases", kinds.len(), cases.len());
+    for (what, kind) in wrong_content(&filled, &root).await {
+        kinds.insert(kind.as_str());
+        println!("found: {what}");
+    }
+    assert!(kinds.len() >= 14 && cases.len() >= 25, "{} kinds in {} cases", kinds.len(), cases.len());
+}
+
+/// What is sealed as it should be, and should not have been sealed: the content
+/// is checked as well.
+async fn wrong_content(filled: &Filled, root: &Path) -> Vec<(&'static str, FlawKind)> {
+    let house = &filled.house;
+    let tenant = house.archive.tenant();
+    let history = house.archive.history().await.unwrap().history;
+    let child = &history.lineage(filled.first).unwrap().lineage;
+    let own = &history.lineage(filled.root).unwrap();
+    let mut found = Vec::new();
+    // A record in a segment; the parent's bytes in a first one.
+    let inherited = history.lineage(filled.first).unwrap().segments[0];
+    for (what, kind, lineage, segment, place) in [
+        ("a record in WAL changed", FlawKind::DamagedWal, &own.lineage, own.segments[1], 100),
+        ("a first segment that is not its parent's", FlawKind::ForeignWal, child, inherited, 60),
+    ] {
+        let damaged = house.scratch.path().join("resealed");
+        copy(root, &damaged);
+        let size = lineage.segment_size;
+        let (from, to) = (segment.start(size), segment.end(size));
+        let range = WalRange { lineage: lineage.id, timeline: lineage.timeline, from, to };
+        let plan =
+            Plan { source: lineage.id, backup: BackupId::new(), wal: vec![range], stop: Stop::End, end: to };
+        let chain = house.archive.chain(plan).await.unwrap();
+        let name = segment.file_name(size);
+        let mut bytes = house.archive.fetch_wal(&chain, &name).await.unwrap().unwrap();
+        bytes[place] ^= 1;
+        let path = format!("tenants/{tenant}/lineages/{}/wal/{name}", lineage.id);
+        fs::remove_file(damaged.join(&path)).unwrap();
+        let writer = Repository::open_or_create(&damaged, house.keys()).unwrap().tenant(tenant);
+        writer.push_wal(lineage.id, WalFile::Segment(segment), bytes).await.unwrap();
+        let verified = verify(house, &damaged);
+        let as_told = |flaw: &&archive::Flaw| flaw.kind == kind && flaw.path == Path::new(&path);
+        assert!(verified.flaws.iter().any(|flaw| as_told(&flaw)), "{what}: {:#?}", verified.flaws);
+        found.push((what, kind));
+        fs::remove_dir_all(&damaged).unwrap();
+    }
+    // A history that tells of another fork than the record.
+    let damaged = house.scratch.path().join("resealed");
+    copy(root, &damaged);
+    let folder = format!("tenants/{tenant}/lineages/{}", child.id);
+    fs::remove_file(damaged.join(&folder).join("lineage")).unwrap();
+    let writer = Repository::open_or_create(&damaged, house.keys()).unwrap().tenant(tenant);
+    let fork = child.parent.unwrap();
+    let moved = Fork { lsn: Lsn(fork.lsn.0 - 8), ..fork };
+    writer.put_lineage(Lineage { parent: Some(moved), ..child.clone() }).await.unwrap();
+    let verified = verify(house, &damaged);
+    let path = format!("{folder}/wal/00000002.history");
+    let wrong = |flaw: &archive::Flaw| flaw.kind == FlawKind::WrongHistory && flaw.path == Path::new(&path);
+    assert!(verified.flaws.iter().any(wrong), "{:#?}", verified.flaws);
+    found.push(("a history of another fork", FlawKind::WrongHistory));
+    fs::remove_dir_all(&damaged).unwrap();
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -437,7 +478,7 @@ async fn segments_that_come_in_meanwhile_are_no_findings() {
     let wal_timeout = Duration::from_secs(30);
     let request = BackupRequest { lineage, data_dir: cell.data.clone(), client, wal_timeout };
     house.archive.backup(request, |_, _| {}).await.unwrap();
-    let repository = Repository::open(house.service.repository().root()).unwrap();
+    let repository = house.read(house.service.repository().root());
     let checking = tokio::task::spawn_blocking(move || {
         for _ in 0..30 {
             let found = repository.verify(None, &|_, _| {}).unwrap();
@@ -472,7 +513,7 @@ async fn crashes_leave_no_findings() {
         cell.ready().await;
     }
     write(&house, &cell, lineage, "in the end").await;
-    let found = verify(house.service.repository().root());
+    let found = verify(&house, house.service.repository().root());
     assert!(found.is_sound() && found.wal > 20, "{found:#?}");
 
     // Each next one goes on where the last was cut off.
@@ -482,7 +523,7 @@ async fn crashes_leave_no_findings() {
         house.archive.put_activation(Activation { lineage: serving, at }).await.unwrap();
         kill_busy(&mut cell, 170 + 41 * round).await;
         house.archive.take_pg_wal(serving, &cell.data).await.unwrap();
-        let found = verify(house.service.repository().root());
+        let found = verify(&house, house.service.repository().root());
         assert!(found.is_sound(), "{found:#?}");
         let history = house.archive.history().await.unwrap().history;
         let plan = restore::plan(&history, Target::Time(Timestamp::now()), Timestamp::now(), DAY).unwrap();
@@ -490,7 +531,7 @@ async fn crashes_leave_no_findings() {
         let (child, lineage) = house.materialise(&format!("child{round}"), &to_end).await.unwrap();
         (cell, serving) = (child, lineage.id);
         write(&house, &cell, serving, "in a child").await;
-        let found = verify(house.service.repository().root());
+        let found = verify(&house, house.service.repository().root());
         assert!(found.is_sound(), "{found:#?}");
     }
 }

@@ -2,13 +2,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use database::api_key::{NewApiKey, Presented};
+use database::On;
+use database::api_key::Presented;
 use jiff::Timestamp;
 use model::access::Permission;
 use model::{ApiKeyId, UserId};
+use protocol::api::Page;
+use protocol::people::{ApiKey, CreatedApiKey, NewApiKey};
 use subtle::ConstantTimeEq;
 
-use crate::{Control, Error, Kind, Principal, Refusal, Result, secret};
+use crate::{Control, Error, Kind, Principal, Refusal, Result, Slice, permit, secret};
 
 /// A key that was verified is taken for so long without another look. What it
 /// may do is looked at with each query all the same.
@@ -16,25 +19,6 @@ const TAKEN_FOR: Duration = Duration::from_secs(3);
 
 /// More keys than this at the same time are looked up each time.
 const REMEMBERED: usize = 10_000;
-
-#[derive(Debug, Clone)]
-pub struct ApiKey {
-    pub id: ApiKeyId,
-    pub name: String,
-    /// `hk_<prefix>`, to tell keys apart.
-    pub prefix: String,
-    pub created_at: Timestamp,
-    pub last_used_at: Option<Timestamp>,
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A key just made, with what is shown only this once.
-#[derive(Clone)]
-pub struct CreatedApiKey {
-    pub api_key: ApiKey,
-    /// `hk_<prefix>_<secret>`
-    pub key: String,
-}
 
 /// Keys that were verified a moment ago, by their digest, and when keys were
 /// last used, until that is written.
@@ -103,32 +87,84 @@ impl Keyring {
 }
 
 impl Control {
-    /// A key of the installation's own, which may do everything.
+    /// A key that may do everything its maker may; made by control itself it is the
+    /// installation's own.
     pub async fn create_api_key(&self, name: &str) -> Result<CreatedApiKey> {
-        check_name(name)?;
-        let (prefix, secret) = (secret::random(8)?, secret::random(40)?);
+        self.create_key(NewApiKey { name: name.to_owned(), ..NewApiKey::default() }).await
+    }
+
+    /// A key of whoever asks for it, that reaches no further than they do: by
+    /// a key, no further than that key.
+    pub async fn create_key(&self, new: NewApiKey) -> Result<CreatedApiKey> {
+        check_name(&new.name)?;
+        if let Some(at) = new.expires_at.filter(|at| *at <= Timestamp::now()) {
+            return Err(Refusal::invalid(format!("the expiry {at} is not in the future")).into());
+        }
         let database = self.database().await?;
-        let new = NewApiKey {
+        let project = match &new.project {
+            Some(project) => Some(crate::project::find(&database, project).await?.id),
+            None => None,
+        };
+        if new.scopes.len() > 2 * Permission::ALL.len() {
+            return Err(Refusal::invalid("a key has at most 12 scopes").into());
+        }
+        let scopes = self.scopes(&database, new.scopes).await?;
+        let (prefix, secret) = (secret::random(8)?, secret::random(40)?);
+        let insert = database::api_key::NewApiKey {
             id: ApiKeyId::new(),
-            name,
+            name: &new.name,
             prefix: &prefix,
             secret_hash: &secret::digest(&secret),
-            user: None,
-            project: None,
-            scopes: Permission::ALL,
-            expires_at: None,
+            user: database.claims().user,
+            project,
+            scopes: &scopes,
+            expires_at: new.expires_at,
         };
-        database::api_key::insert(&database, &new).await?;
-        let api_key = get(&database, new.id).await?;
+        match database::api_key::insert(&database, &insert).await {
+            Err(error) if error.forbidden().is_some() => {
+                permit::refused(&database, "make a key that reaches further than its maker", None).await;
+                let detail = "the key would reach further than the key that asks for it";
+                let hint = "ask for fewer scopes, for the same project and for no later expiry, or ask with a session";
+                return Err(Refusal::new(Kind::Forbidden, detail).hint(hint).into());
+            }
+            inserted => inserted?,
+        }
+        let api_key = get(&database, insert.id).await?;
         Ok(CreatedApiKey { api_key, key: format!("hk_{prefix}_{secret}") })
     }
 
-    /// Newest first.
-    pub async fn api_keys(&self) -> Result<Vec<ApiKey>> {
-        let keys = database::api_key::list(&self.database().await?, None).await?;
-        Ok(keys.into_iter().map(shown).collect())
+    /// What a new key may do. Whatever it may do, it sees what it does it with.
+    async fn scopes(&self, on: &impl On, mut wanted: Vec<Permission>) -> Result<Vec<Permission>> {
+        if wanted.is_empty() {
+            wanted = match on.claims().key {
+                Some(key) => get(on, key).await?.scopes,
+                None => Permission::ALL.to_vec(),
+            };
+        }
+        wanted.push(Permission::Read);
+        wanted.sort();
+        wanted.dedup();
+        Ok(wanted)
     }
 
+    /// Those that whoever asks may see, newest first: their own, an operator's
+    /// all, and of the projects that they administer those that are bound to them.
+    pub async fn api_keys(&self, project: Option<&str>, slice: &Slice<ApiKeyId>) -> Result<Page<ApiKey>> {
+        let database = self.database().await?;
+        let project = match project {
+            Some(project) => Some(crate::project::find(&database, project).await?.id),
+            None => None,
+        };
+        let keys = database::api_key::list(&database, project, slice.after, slice.rows()).await?;
+        let keys: Vec<ApiKey> = keys.into_iter().map(shown).collect();
+        Ok(slice.page(keys, |key| key.id.to_string()))
+    }
+
+    pub async fn api_key(&self, key: ApiKeyId) -> Result<ApiKey> {
+        get(&self.database().await?, key).await
+    }
+
+    /// For good, from the next request on.
     pub async fn revoke_api_key(&self, key: ApiKeyId) -> Result<ApiKey> {
         let database = self.database().await?;
         database::api_key::revoke(&database, key).await?;
@@ -185,23 +221,28 @@ fn check(found: &Presented) -> Result<()> {
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.chars().count() > 100 || name.contains('\0') {
         return Err(Refusal::invalid("the name of a key must have 1 to 100 characters"));
     }
     Ok(())
 }
 
-async fn get(on: &impl database::On, id: ApiKeyId) -> Result<ApiKey> {
-    database::api_key::get(on, id).await?.map(shown).ok_or_else(|| Refusal::not_found("API key", id).into())
+async fn get(on: &impl On, id: ApiKeyId) -> Result<ApiKey> {
+    let found = database::api_key::get(on, id).await?.map(shown);
+    found.ok_or_else(|| Refusal::not_found("API key", id).hint("`heddle key list` shows them").into())
 }
 
 fn shown(key: database::api_key::ApiKey) -> ApiKey {
     ApiKey {
-        id: key.id,
+        id: key.id.0,
         name: key.name,
         prefix: format!("hk_{}", key.prefix),
+        login: key.login,
+        project: key.project,
+        scopes: key.scopes,
         created_at: key.created_at,
+        expires_at: key.expires_at,
         last_used_at: key.last_used_at,
         revoked_at: key.revoked_at,
     }

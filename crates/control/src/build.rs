@@ -1,10 +1,12 @@
 use database::run::About;
 use model::BuildId;
+use model::access::Permission;
 use protocol::api::{Build, NewBuild, Page};
 use protocol::internal::BuildWork;
 use serde_json::json;
 
 use crate::once::{Once, Queued};
+use crate::permit::missed;
 use crate::{Asked, Control, Refusal, Result, Slice};
 
 const LONGEST_PATH: usize = 4000;
@@ -21,6 +23,8 @@ impl Control {
             Some(run) => built_by(&run)?,
             None => {
                 let project = crate::project::find(&connection, &new.project).await?;
+                let what = format!("make builds of {}", project.name);
+                self.permit(&connection, project.id, &project.name, Permission::Develop, &what).await?;
                 let id = BuildId::new();
                 let insert = database::build::NewBuild {
                     id,
@@ -63,7 +67,13 @@ impl Control {
 }
 
 pub(crate) async fn find(on: &impl database::On, build: BuildId) -> Result<database::build::Build> {
-    database::build::find(on, build).await?.ok_or_else(|| Refusal::not_found("build", build).into())
+    match database::build::find(on, build).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "build", &build.to_string()).await?;
+            Err(Refusal::not_found("build", build).into())
+        }
+    }
 }
 
 pub(crate) fn work(build: database::build::Build) -> BuildWork {

@@ -1,3 +1,9 @@
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 model::written_enum! {
@@ -10,6 +16,8 @@ model::written_enum! {
         /// Known, but not allowed to.
         Forbidden = "forbidden",
         NotFound = "not-found",
+        /// Somebody else must approve it first; they were asked.
+        NeedsApproval = "needs-approval",
         /// A name that somebody else has.
         Taken = "taken",
         /// Its present state does not allow it.
@@ -35,7 +43,7 @@ impl Kind {
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
-            Self::Taken | Self::WrongState | Self::Stale => 409,
+            Self::NeedsApproval | Self::Taken | Self::WrongState | Self::Stale => 409,
             Self::Changed => 412,
             Self::KeyReused => 422,
             Self::TooMany => 429,
@@ -52,16 +60,24 @@ pub struct Refusal {
     pub kind: Kind,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), hint: None }
+        Self { kind, detail: detail.into(), hint: None, retry_after: None }
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn after(mut self, left: Duration) -> Self {
+        self.retry_after = Some(left);
         self
     }
 
@@ -71,6 +87,20 @@ impl Refusal {
 
     pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(Kind::NotFound, format!("there is no {what} {name}"))
+    }
+
+    /// Refuses a change of another version than there is. `asked` is None where
+    /// any is good.
+    pub(crate) fn check_version(what: &str, asked: Option<i64>, found: i64) -> Result<(), Self> {
+        match asked {
+            Some(asked) if asked != found => {
+                let detail =
+                    format!("{what} is at version {found}, not at {asked}: it has been changed since");
+                Err(Self::new(Kind::Changed, detail)
+                    .hint("read it again, and change it if that is still what you want"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {
@@ -97,17 +127,53 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// Ours: the client gets a fixed text, the log gets this.
     #[error(transparent)]
-    Database(#[from] database::Error),
+    Database(database::Error),
     #[error("draw random bytes")]
     Random(#[source] getrandom::Error),
     #[error("use the keys of the secrets")]
     Key(#[from] crate::seal::KeyError),
     #[error("hash a password")]
     Hash(#[source] argon2::password_hash::Error),
+    #[error("{what} the heads of the audit's chains at {path:?}")]
+    AuditHeads {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody has made a chain shorter, or another: signing it would make it good.
+    #[error(
+        "the audit's chain {chain} is not what was signed up to block {block}: nothing is sealed; if the management \
+         database was restored from a backup, move {path:?} aside, else see `heddle audit verify`"
+    )]
+    AuditTurnedBack { chain: Uuid, block: i64, path: PathBuf },
     #[error("read what is stored of {what}")]
     Stored {
         what: &'static str,
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<database::Error> for Error {
+    /// What the schema's own functions and policies refuse is theirs.
+    fn from(error: database::Error) -> Self {
+        if let Some((refused, detail, hint)) = error.refused() {
+            let kind = match refused {
+                database::Refused::Missing => Kind::NotFound,
+                database::Refused::WrongState => Kind::WrongState,
+                database::Refused::Forbidden => Kind::Forbidden,
+                database::Refused::Stale => Kind::Stale,
+                database::Refused::KeyReused => Kind::KeyReused,
+                database::Refused::Invalid => Kind::Invalid,
+            };
+            let mut refusal = Refusal::new(kind, detail);
+            refusal.hint = hint.map(str::to_owned);
+            return refusal.into();
+        }
+        let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
+        let detail = forbidden.said.unwrap_or("you may not do this here");
+        let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
+        Refusal::new(Kind::Forbidden, detail).hint(hint).into()
+    }
 }

@@ -25,6 +25,7 @@ impl Control {
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
         let held = crate::lease::hold(&transaction, run, report.fence).await?;
+        crate::audit::because_of(&transaction, run).await?;
         let activation = commit_fact(&transaction, &held, report.fact).await.map_err(dangling)?;
         database::commit(transaction).await?;
         drop(connection);

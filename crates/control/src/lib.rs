@@ -6,6 +6,7 @@ mod asked;
 mod error;
 mod matter;
 mod once;
+mod permit;
 mod principal;
 mod redact;
 mod seal;
@@ -15,6 +16,8 @@ mod slice;
 
 mod alert;
 mod api_key;
+mod approval;
+mod audit;
 mod build;
 mod claim;
 mod environment;
@@ -22,9 +25,13 @@ mod fact;
 mod finish;
 mod lease;
 mod log;
+mod login;
 mod maintenance_window;
+mod member;
 mod metric;
+mod policy;
 mod project;
+mod queue;
 mod restore;
 mod route;
 mod run;
@@ -40,8 +47,9 @@ mod worker;
 
 pub mod reconcile;
 
-pub use api_key::{ApiKey, CreatedApiKey};
+pub use approval::ApprovalFilter;
 pub use asked::{Asked, Requester};
+pub use audit::{AuditFilter, AuditKey, Finding, FindingKind, PLATFORM, Verified, Verifier};
 pub use error::{Error, Kind, Refusal, Result};
 pub use principal::Principal;
 pub use run::RunFilter;
@@ -49,7 +57,6 @@ pub use seal::{KeyError, new_key_file};
 pub use session::{Session, SignedIn};
 pub use settings::Settings;
 pub use slice::Slice;
-pub use user::User;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +86,7 @@ struct Inner {
     keyring: api_key::Keyring,
     key_file: seal::KeyFile,
     redactors: secret_store::Redactors,
+    metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
 }
@@ -99,6 +107,7 @@ impl Control {
             keyring: api_key::Keyring::default(),
             key_file,
             redactors: secret_store::Redactors::default(),
+            metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };
         Ok(Self { inner: Arc::new(inner), claims: Arc::new(database::Claims::platform()) })

@@ -118,6 +118,9 @@ impl Control {
 
     /// An answer that nobody waits for any more is dropped.
     pub async fn answer(&self, worker: WorkerId, answer: Answer) -> Result<()> {
+        if self.claims.worker.is_some_and(|speaks| speaks != worker) {
+            return Err(Refusal::not_found("worker", worker).hint("a worker answers for itself").into());
+        }
         let waiting = self.inner.questions.with(|state| match state.waiting.get(&answer.id) {
             Some((asked, _)) if *asked == worker => state.waiting.remove(&answer.id),
             _ => None,

@@ -2,15 +2,21 @@
 
 use database::maintenance_window::{MaintenanceWindow as Stored, NewMaintenanceWindow as Row};
 use jiff::{SignedDuration, Timestamp};
+use model::access::Permission;
 use model::maintenance::{LONGEST, Opening, Window};
-use model::{EnvironmentId, MaintenanceWindowId, Slug};
-use protocol::api::{MaintenanceWindow, NewMaintenanceWindow};
+use model::{EnvironmentId, EnvironmentPath, MaintenanceWindowId, Slug};
+use protocol::api::{MaintenanceWindow, NewMaintenanceWindow, Page};
 
+use crate::once::Once;
 use crate::schedule::{environment_of, timetable, written};
-use crate::{Control, Kind, Refusal, Result};
+use crate::{Asked, Control, Kind, Refusal, Result, Slice};
 
 impl Control {
-    pub async fn create_maintenance_window(&self, new: NewMaintenanceWindow) -> Result<MaintenanceWindow> {
+    pub async fn create_maintenance_window(
+        &self,
+        asked: &Asked,
+        new: NewMaintenanceWindow,
+    ) -> Result<MaintenanceWindow> {
         let name: Slug = new.name.parse()?;
         let zone = new.zone.as_deref().unwrap_or("UTC");
         let opens = timetable(&new.cron, zone)?;
@@ -18,8 +24,14 @@ impl Control {
             let detail = format!("a window must be open for 1 to {} minutes", LONGEST.as_mins());
             return Err(Refusal::invalid(detail).into());
         }
-        let database = self.database().await?;
+        let once = Once::new(asked, "maintenance window", "", &new)?;
+        let mut database = self.database().await?;
         let project = crate::project::find(&database, &new.project).await?;
+        self.permit(&database, project.id, &project.name, Permission::Administer, "set maintenance windows")
+            .await?;
+        if let Some(made) = once.made(&database).await? {
+            return self.maintenance_window(&made.to_string()).await;
+        }
         let environment = match &new.environment {
             Some(name) => Some(environment_of(&database, &project, name).await?),
             None => None,
@@ -34,29 +46,41 @@ impl Control {
             zone: &written(&opens, zone),
             minutes: new.minutes,
         };
-        match database::maintenance_window::insert(&database, &row).await {
-            Ok(()) => {
-                let now = database::clock::now(&database).await?;
-                shown(find(&database, &id.to_string()).await?, now)
+        let transaction = database::begin(&mut database).await?;
+        match database::maintenance_window::insert(&transaction, &row).await {
+            Ok(()) if once.keep(&transaction, id.0).await? => {
+                database::commit(transaction).await?;
+                return self.maintenance_window(&id.to_string()).await;
             }
-            Err(error) if error.taken().is_some() => {
-                let detail = format!("there is a maintenance window {}/{name} already", project.name);
-                Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into())
-            }
-            Err(error) => Err(error.into()),
+            Ok(()) => {}
+            Err(error) if error.taken().is_some() => {}
+            Err(error) => return Err(error.into()),
         }
+        drop(transaction);
+        // The same request may have been quicker than itself.
+        if let Some(made) = once.made(&database).await? {
+            return self.maintenance_window(&made.to_string()).await;
+        }
+        let detail = format!("there is a maintenance window {}/{name} already", project.name);
+        Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into())
     }
 
-    /// All, or one project's.
-    pub async fn maintenance_windows(&self, project: Option<&str>) -> Result<Vec<MaintenanceWindow>> {
+    /// All, or one project's; by their names as `PROJECT/NAME`.
+    pub async fn maintenance_windows(
+        &self,
+        project: Option<&str>,
+        slice: &Slice<EnvironmentPath>,
+    ) -> Result<Page<MaintenanceWindow>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
         let now = database::clock::now(&database).await?;
-        let windows = database::maintenance_window::list(&database, project).await?;
-        windows.into_iter().map(|window| shown(window, now)).collect()
+        let after = slice.after.as_ref().map(|after| (after.project.as_str(), after.name.as_str()));
+        let windows = database::maintenance_window::list(&database, project, after, slice.rows()).await?;
+        let windows = windows.into_iter().map(|window| shown(window, now)).collect::<Result<Vec<_>>>()?;
+        Ok(slice.page(windows, |window| format!("{}/{}", window.project, window.name)))
     }
 
     /// `window` is `PROJECT/NAME` or an id.
@@ -70,6 +94,8 @@ impl Control {
     pub async fn remove_maintenance_window(&self, window: &str) -> Result<()> {
         let database = self.database().await?;
         let found = find(&database, window).await?;
+        let what = "remove maintenance windows";
+        self.permit(&database, found.project_id, &found.project, Permission::Administer, what).await?;
         if database::maintenance_window::remove(&database, found.id).await? {
             return Ok(());
         }

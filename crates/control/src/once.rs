@@ -1,12 +1,13 @@
 //! Queuing a run once per idempotency key.
 
 use database::On;
-use database::run::{About, NewRun};
+use database::run::{About, NewRun, Unqueued};
 use model::run::RunKind;
 use model::{ProjectId, RunId};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{Asked, Error, Kind, Refusal, Result};
 
@@ -64,13 +65,31 @@ impl Once {
         let Some((key, hash)) = &self.key else { return Ok(None) };
         let Some(run) = database::run::by_key(on, &self.requester, key).await? else { return Ok(None) };
         if run.request_hash.as_deref() != Some(&hash[..]) {
-            let refusal = Refusal::new(
-                Kind::KeyReused,
-                format!("the idempotency key {key:?} was used for another request"),
-            );
-            return Err(refusal.hint("use a new key for each new request").into());
+            return Err(reused(key).into());
         }
         Ok(Some(run))
+    }
+
+    /// What was made under the key before, by a request that queues no run.
+    pub async fn made(&self, on: &impl On) -> Result<Option<Uuid>> {
+        let Some((key, hash)) = &self.key else { return Ok(None) };
+        if self.before(on).await?.is_some() {
+            return Err(reused(key).into());
+        }
+        let Some(request) = database::request::find(on, &self.requester, key).await? else { return Ok(None) };
+        if request.request_hash != hash {
+            return Err(reused(key).into());
+        }
+        Ok(Some(request.made))
+    }
+
+    /// Keeps what is being made with its key. False: the same request was
+    /// quicker than itself, and nothing must be committed.
+    pub async fn keep(&self, on: &impl On, made: Uuid) -> Result<bool> {
+        match &self.key {
+            Some((key, hash)) => Ok(database::request::insert(on, &self.requester, key, hash, made).await?),
+            None => Ok(true),
+        }
     }
 
     pub async fn queue(
@@ -80,20 +99,20 @@ impl Once {
         about: About,
         payload: Value,
     ) -> Result<Queued> {
-        let new = NewRun {
-            id: RunId::new(),
-            project,
-            about,
-            payload,
-            requester: &self.requester,
-            key: self.key.as_ref().map(|(key, hash)| (key.as_str(), &hash[..])),
-        };
-        if database::run::insert(on, &new).await? {
-            return Ok(Queued::New(new.id));
-        }
-        match self.before(on).await? {
-            Some(run) => Ok(Queued::Before(Box::new(run))),
-            None => Ok(Queued::Busy(about.kind())),
-        }
+        let mut new = NewRun::new(project, about);
+        new.payload = Some(payload);
+        new.key = self.key.clone();
+        let id = new.id;
+        let unqueued = database::run::queue(on, &self.requester, &[new]).await?;
+        Ok(match unqueued.first() {
+            None => Queued::New(id),
+            Some((_, Unqueued::Before(run))) => Queued::Before(Box::new(crate::run::find(on, *run).await?)),
+            Some((_, Unqueued::Busy(_))) => Queued::Busy(about.kind()),
+        })
     }
+}
+
+fn reused(key: &str) -> Refusal {
+    Refusal::new(Kind::KeyReused, format!("the idempotency key {key:?} was used for another request"))
+        .hint("use a new key for each new request")
 }

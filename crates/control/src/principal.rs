@@ -63,14 +63,28 @@ impl Control {
         })
     }
 
-    /// The same control on its own account, for what is nobody else's act.
-    pub(crate) fn platform(&self) -> Self {
-        self.claiming(Claims::platform())
+    /// In whose name it acts.
+    pub(crate) fn requester(&self) -> Requester {
+        match (self.claims.role, self.claims.key, self.claims.user) {
+            (Role::User, Some(key), _) => Requester::ApiKey(key),
+            (Role::User, None, Some(user)) => Requester::User(user),
+            _ => Requester::Platform,
+        }
     }
 
     /// The same control for a schedule whose time has come.
     pub(crate) fn as_schedule(&self) -> Self {
         self.claiming(Claims { via: "schedule", ..Claims::platform() })
+    }
+
+    /// The same control on its own account, for what is nobody else's act.
+    pub(crate) fn platform(&self) -> Self {
+        self.claiming(Claims::platform())
+    }
+
+    /// The same control, for somebody of whom nothing is known but the address.
+    pub(crate) fn from_address(&self, address: &str) -> Self {
+        self.claiming(Claims { address: Some(address.to_owned()), ..Claims::platform() })
     }
 
     fn claiming(&self, claims: Claims) -> Self {

@@ -1,21 +1,47 @@
+use database::On;
+use model::access::Role;
 use model::{ProjectId, Slug};
 use protocol::api::{NewProject, Page, Project};
 
-use crate::{Control, Kind, Refusal, Result, Slice};
+use crate::once::Once;
+use crate::permit::missed;
+use crate::{Asked, Control, Kind, Refusal, Result, Slice};
 
 impl Control {
-    pub async fn create_project(&self, new: NewProject) -> Result<Project> {
+    /// Whoever makes it owns it.
+    pub async fn create_project(&self, asked: &Asked, new: NewProject) -> Result<Project> {
         let name: Slug = new.name.parse()?;
-        let database = self.database().await?;
-        match database::project::insert(&database, ProjectId::new(), &name).await {
-            Ok(project) => Ok(shown(project)),
-            Err(error) if error.taken().is_some() => Err(Refusal::new(
-                Kind::Taken,
-                format!("a project named {:?} is there already", name.as_str()),
-            )
-            .hint("choose another name, or use that project")
-            .into()),
-            Err(error) => Err(error.into()),
+        let once = Once::new(asked, "project", "", &new)?;
+        let mut connection = self.database().await?;
+        self.permit_operator(&connection, "make projects").await?;
+        if let Some(made) = once.made(&connection).await? {
+            return find(&connection, &made.to_string()).await.map(shown);
+        }
+        let user = connection.claims().user;
+        let id = ProjectId::new();
+        let transaction = database::begin(&mut connection).await?;
+        let fault = match database::project::insert(&transaction, id, &name).await {
+            Ok(project) => {
+                if let Some(user) = user {
+                    database::member::set(&transaction, project.id, user, Role::Owner, None).await?;
+                }
+                if once.keep(&transaction, id.0).await? {
+                    database::commit(transaction).await?;
+                    return Ok(shown(project));
+                }
+                None
+            }
+            Err(error) => Some(error),
+        };
+        drop(transaction);
+        // The same request may have been quicker than itself.
+        match (once.made(&connection).await?, fault) {
+            (Some(made), _) => find(&connection, &made.to_string()).await.map(shown),
+            (None, Some(error)) if error.taken().is_none() => Err(error.into()),
+            (None, _) => {
+                let detail = format!("a project named {:?} is there already", name.as_str());
+                Err(Refusal::new(Kind::Taken, detail).hint("choose another name, or use that project").into())
+            }
         }
     }
 
@@ -32,10 +58,14 @@ impl Control {
     }
 }
 
-pub(crate) async fn find(on: &impl database::On, project: &str) -> Result<database::project::Project> {
-    database::project::find(on, project)
-        .await?
-        .ok_or_else(|| Refusal::not_found("project", project).hint("`heddle project list` shows them").into())
+pub(crate) async fn find(on: &impl On, project: &str) -> Result<database::project::Project> {
+    match database::project::find(on, project).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "project", project).await?;
+            Err(Refusal::not_found("project", project).hint("`heddle project list` shows them").into())
+        }
+    }
 }
 
 fn shown(project: database::project::Project) -> Project {

@@ -1,5 +1,6 @@
 use database::run::About;
 use jiff::{Timestamp, Unit};
+use model::access::Permission;
 use model::restore::{RestoreState, Target};
 use model::run::RunKind;
 use model::snapshot::SnapshotState;
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use crate::matter::expect;
 use crate::once::{Once, Queued};
+use crate::permit::missed;
 use crate::tenant::restorable_from;
 use crate::{Asked, Control, Error, Refusal, Result, Slice};
 
@@ -21,6 +23,9 @@ impl Control {
         if let Some(run) = once.before(&connection).await? {
             return made_by(&connection, &run).await;
         }
+        let what = format!("restore {}", tenant.name);
+        let place = &tenant.environment;
+        self.permit_in(&connection, tenant.environment_id, place, Permission::Test, &what).await?;
         crate::snapshot::serves(&tenant)?;
         let target = match (&new.snapshot, new.at) {
             (Some(snapshot), None) => {
@@ -64,8 +69,12 @@ impl Control {
         if once.before(&connection).await?.is_some() {
             return shown(get(&connection, restore).await?);
         }
+        let found = get(&connection, restore).await?;
+        let tenant = crate::tenant::get(&connection, found.tenant_id).await?;
+        let what = format!("restore {}", tenant.name);
+        let place = &tenant.environment;
+        self.permit_in(&connection, tenant.environment_id, place, Permission::Test, &what).await?;
         let transaction = database::begin(&mut connection).await?;
-        let found = get(&transaction, restore).await?;
         database::tenant::lock(&transaction, found.tenant_id).await?;
         // Read again under the lock: two who confirm come one after the other.
         let found = get(&transaction, found.id).await?;
@@ -186,7 +195,13 @@ pub(crate) async fn take_snapshot(
 }
 
 pub(crate) async fn get(on: &impl database::On, restore: RestoreId) -> Result<database::restore::Restore> {
-    database::restore::get(on, restore).await?.ok_or_else(|| Refusal::not_found("restore", restore).into())
+    match database::restore::get(on, restore).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "restore", &restore.to_string()).await?;
+            Err(Refusal::not_found("restore", restore).into())
+        }
+    }
 }
 
 async fn made_by(on: &impl database::On, run: &database::run::Run) -> Result<Restore> {

@@ -5,15 +5,16 @@ use database::run::About;
 use database::schedule::{NewSchedule as Row, Schedule as Stored, Set};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use model::access::Permission;
 use model::schedule::{Action, CatchUp, Timetable};
 use model::snapshot::SnapshotKind;
 use model::tenant::TenantState;
-use model::{RunId, ScheduleId, Slug, SnapshotId, TenantId};
-use protocol::api::{ChangeSchedule, NewSchedule, Schedule, ScheduleRan, ScheduledTime};
+use model::{EnvironmentPath, RunId, ScheduleId, Slug, SnapshotId, TenantId};
+use protocol::api::{ChangeSchedule, NewSchedule, Page, Schedule, ScheduleRan, ScheduledTime};
 use serde_json::json;
 
 use crate::once::{Once, Queued};
-use crate::{Asked, Control, Kind, Refusal, Requester, Result};
+use crate::{Asked, Control, Kind, Refusal, Requester, Result, Slice};
 
 /// Its snapshots' names need room for a time behind it.
 const LONGEST_NAME: usize = 40;
@@ -22,7 +23,7 @@ const LONGEST_NAME: usize = 40;
 const MOST_TIMES: u32 = 1000;
 
 impl Control {
-    pub async fn create_schedule(&self, new: NewSchedule) -> Result<Schedule> {
+    pub async fn create_schedule(&self, asked: &Asked, new: NewSchedule) -> Result<Schedule> {
         let name: Slug = new.name.parse()?;
         if name.as_str().len() > LONGEST_NAME {
             let detail = format!("the name of a schedule must have at most {LONGEST_NAME} characters");
@@ -30,8 +31,13 @@ impl Control {
         }
         let zone = new.zone.as_deref().unwrap_or("UTC");
         let timetable = timetable(&new.cron, zone)?;
-        let database = self.database().await?;
+        let once = Once::new(asked, "schedule", "", &new)?;
+        let mut database = self.database().await?;
         let project = crate::project::find(&database, &new.project).await?;
+        self.permit(&database, project.id, &project.name, Permission::Administer, "make schedules").await?;
+        if let Some(made) = once.made(&database).await? {
+            return self.schedule(&made.to_string()).await;
+        }
         let mut environment = match &new.environment {
             Some(name) => Some(environment_of(&database, &project, name).await?),
             None => None,
@@ -67,24 +73,41 @@ impl Control {
                 planned_at: now,
             },
         };
-        match database::schedule::insert(&database, &row).await {
-            Ok(()) => find(&database, &id.to_string()).await.map(shown),
-            Err(error) if error.taken().is_some() => {
-                let detail = format!("there is a schedule {}/{name} already", project.name);
-                Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into())
+        let transaction = database::begin(&mut database).await?;
+        match database::schedule::insert(&transaction, &row).await {
+            Ok(()) if once.keep(&transaction, id.0).await? => {
+                database::commit(transaction).await?;
+                return self.schedule(&id.to_string()).await;
             }
-            Err(error) => Err(error.into()),
+            Ok(()) => {}
+            Err(error) if error.taken().is_some() => {}
+            Err(error) => return Err(error.into()),
         }
+        drop(transaction);
+        // The same request may have been quicker than itself.
+        if let Some(made) = once.made(&database).await? {
+            return self.schedule(&made.to_string()).await;
+        }
+        let detail = format!("there is a schedule {}/{name} already", project.name);
+        Err(Refusal::new(Kind::Taken, detail).hint("choose another name").into())
     }
 
-    /// All, or one project's.
-    pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {
+    /// All, or one project's; by their names as `PROJECT/NAME`.
+    pub async fn schedules(
+        &self,
+        project: Option<&str>,
+        slice: &Slice<EnvironmentPath>,
+    ) -> Result<Page<Schedule>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        Ok(database::schedule::list(&database, project).await?.into_iter().map(shown).collect())
+        let after = slice.after.as_ref().map(|after| (after.project.as_str(), after.name.as_str()));
+        let schedules = database::schedule::list(&database, project, after, slice.rows()).await?;
+        Ok(slice.page(schedules.into_iter().map(shown).collect(), |schedule| {
+            format!("{}/{}", schedule.project, schedule.name)
+        }))
     }
 
     /// `schedule` is `PROJECT/NAME` or an id.
@@ -92,9 +115,19 @@ impl Control {
         find(&self.database().await?, schedule).await.map(shown)
     }
 
-    pub async fn change_schedule(&self, schedule: &str, change: ChangeSchedule) -> Result<Schedule> {
+    /// Changes it, if it is still at `version` (None: whatever it is).
+    pub async fn change_schedule(
+        &self,
+        schedule: &str,
+        version: Option<i64>,
+        change: ChangeSchedule,
+    ) -> Result<Schedule> {
         let database = self.database().await?;
         let found = find(&database, schedule).await?;
+        let name = format!("{}/{}", found.project, found.name);
+        let what = format!("change {name}");
+        self.permit(&database, found.project_id, &found.project, Permission::Administer, &what).await?;
+        Refusal::check_version(&name, version, found.version)?;
         let cron = change.cron.as_deref().unwrap_or(&found.cron);
         let zone = change.zone.as_deref().unwrap_or(&found.zone);
         let timetable = timetable(cron, zone)?;
@@ -116,22 +149,20 @@ impl Control {
             next_at,
             planned_at,
         };
-        if !database::schedule::change(&database, found.id, change.version, &set).await? {
-            let now = find(&database, &found.id.to_string()).await?;
-            let detail = format!(
-                "{}/{} has the version {} now, not {}",
-                now.project, now.name, now.version, change.version
-            );
-            return Err(Refusal::wrong_state(detail)
-                .hint("read it again, and change what is there then")
-                .into());
+        let changed = database::schedule::change(&database, found.id, found.version, &set).await?;
+        let now = find(&database, &found.id.to_string()).await?;
+        if !changed {
+            // Somebody else was quicker.
+            Refusal::check_version(&name, Some(found.version), now.version)?;
         }
-        find(&database, &found.id.to_string()).await.map(shown)
+        Ok(shown(now))
     }
 
     pub async fn remove_schedule(&self, schedule: &str) -> Result<()> {
         let database = self.database().await?;
         let found = find(&database, schedule).await?;
+        let what = "remove schedules";
+        self.permit(&database, found.project_id, &found.project, Permission::Administer, what).await?;
         if database::schedule::remove(&database, found.id).await? {
             return Ok(());
         }
@@ -159,6 +190,15 @@ impl Control {
     pub async fn run_schedule(&self, asked: &Asked, schedule: &str) -> Result<ScheduleRan> {
         let mut connection = self.database().await?;
         let found = find(&connection, schedule).await?;
+        let (project, what) = (&found.project, format!("run {}/{}", found.project, found.name));
+        match (found.environment_id, &found.environment) {
+            (Some(environment), Some(name)) => {
+                let name = format!("{project}/{name}");
+                self.permit_in(&connection, environment, &name, Permission::Test, &what).await?;
+            }
+            // Production is among them, or may be.
+            _ => self.permit(&connection, found.project_id, project, Permission::Operate, &what).await?,
+        }
         let now = database::clock::now(&connection).await?;
         let once = match &asked.idempotency_key {
             Some(key) => key.clone(),

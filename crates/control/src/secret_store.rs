@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use database::On;
 use database::secret::{DataKey, Scope, Sealed};
-use model::{DataKeyId, ProjectId, RunId, SecretName, TenantId, WorkerId};
+use model::access::Permission;
+use model::policy::Act;
+use model::{ApprovalId, DataKeyId, ProjectId, RunId, SecretName, TenantId, WorkerId};
 use protocol::api::{Secret, SecretsOf};
 use protocol::internal::TenantSecrets;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use crate::approval::{Doing, use_up};
 use crate::redact::Redactor;
 use crate::seal::{Key, KeyError};
 use crate::{Control, Error, Kind, Refusal, Result};
@@ -37,6 +40,7 @@ const MOST: usize = 20_000;
 /// Whose secrets are meant, with the names that people know them by.
 struct Of {
     scope: Scope,
+    project: String,
     /// `the tenant acme`
     words: String,
 }
@@ -63,8 +67,10 @@ impl Control {
         check(&name, value)?;
         let mut connection = self.database().await?;
         let of = scope(&connection, of).await?;
+        let approval = self.may_change(&connection, &of, &format!("set {name} of {}", of.words)).await?;
         let (key, data_key) = self.data_key(of.scope).await?;
         let transaction = database::begin(&mut connection).await?;
+        use_up(&transaction, approval).await?;
         let next = database::secret::next_version(&transaction, of.scope, &name).await?;
         if expected.is_some_and(|expected| next.version != expected + 1) {
             return Err(changed(&name));
@@ -90,7 +96,9 @@ impl Control {
         let name: SecretName = name.parse()?;
         let mut connection = self.database().await?;
         let of = scope(&connection, of).await?;
+        let approval = self.may_change(&connection, &of, &format!("remove {name} of {}", of.words)).await?;
         let transaction = database::begin(&mut connection).await?;
+        use_up(&transaction, approval).await?;
         let removed = database::secret::remove(&transaction, of.scope, &name).await?;
         let removed = removed.ok_or_else(|| missing(&name, &of))?;
         if expected.is_some_and(|expected| removed.version != expected + 1) {
@@ -100,6 +108,18 @@ impl Control {
         database::commit(transaction).await?;
         self.inner.redactors.forget();
         Ok(())
+    }
+
+    async fn may_change(&self, on: &database::Connection, of: &Of, what: &str) -> Result<Option<ApprovalId>> {
+        self.permit(on, of.scope.project, &of.project, Permission::Administer, what).await?;
+        let doing = Doing {
+            act: Act::SetSecret,
+            project: of.scope.project,
+            environment: of.scope.environment,
+            subject: format!("{} {what}", written(of.scope)),
+            summary: what,
+        };
+        self.granted(on, &doing).await
     }
 
     /// What a tenant's Odoo is given, for a worker that runs it.
@@ -208,6 +228,25 @@ impl Control {
             }
         };
         self.redactor(stamp, whose).await
+    }
+
+    /// The same for several runs.
+    pub(crate) async fn redactors_of_runs(&self, runs: &[RunId]) -> Result<Vec<Arc<Redactor>>> {
+        let stamp = self.stamp().await?;
+        let nothing = &self.inner.redactors.nothing;
+        if stamp == 0 {
+            return Ok(vec![nothing.clone(); runs.len()]);
+        }
+        let whose = database::secret::whose_runs(&self.platform().database().await?, runs).await?;
+        let mut redactors = Vec::with_capacity(runs.len());
+        for run in runs {
+            redactors.push(match whose.get(run) {
+                Some(whose) => self.redactor(stamp, *whose).await?,
+                // One that is not there will not be written to.
+                None => nothing.clone(),
+            });
+        }
+        Ok(redactors)
     }
 
     /// The same for what a tenant's programs say.
@@ -344,16 +383,19 @@ async fn scope(on: &impl On, of: &SecretsOf) -> Result<Of> {
         (Some(project), None, None) => {
             let project = crate::project::find(on, project).await?;
             let scope = Scope { project: project.id, environment: None, tenant: None };
-            Ok(Of { scope, words: format!("the project {}", project.name) })
+            let words = format!("the project {}", project.name);
+            Ok(Of { scope, project: project.name, words })
         }
         (None, Some(environment), None) => {
             let found = crate::environment::find(on, environment).await?;
             let scope = Scope { project: found.project_id, environment: Some(found.id), tenant: None };
-            Ok(Of { scope, words: format!("the environment {}/{}", found.project, found.name) })
+            let words = format!("the environment {}/{}", found.project, found.name);
+            Ok(Of { scope, project: found.project, words })
         }
         (None, None, Some(tenant)) => {
             let tenant = crate::tenant::find(on, tenant).await?;
-            Ok(Of { scope: of_tenant(&tenant), words: format!("the tenant {}", tenant.name) })
+            let project = tenant.environment.split('/').next().unwrap_or_default().to_owned();
+            Ok(Of { scope: of_tenant(&tenant), project, words: format!("the tenant {}", tenant.name) })
         }
         _ => Err(Refusal::invalid("a secret is of one project, one environment or one tenant")
             .hint("name exactly one of project, environment and tenant")

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use model::UserId;
 
-use crate::{Control, Error, Kind, Refusal, Result, secret};
+use crate::{Control, Error, Kind, Refusal, Result, permit, secret};
 
 /// Fewer characters are guessed too easily.
 const SHORTEST_PASSWORD: usize = 12;
@@ -62,12 +62,20 @@ impl Control {
         let Some(user) = user.filter(|_| good) else {
             database::sign_in_failure::record(&database, &login, &address).await?;
             if let Some(left) = database::sign_in_failure::locked(&database, &login, &address).await? {
+                drop(database);
+                let attempt = format!("sign in as {login}: locked out");
+                self.from_address(&address).record_refusal(&attempt, None).await?;
                 return Err(locked(left).into());
             }
             return Err(Refusal::new(Kind::Unauthenticated, "the login or the password is wrong")
                 .hint("a one-time password is good for one sign-in within 24 hours")
                 .into());
         };
+        if let Some(at) = user.disabled_at {
+            return Err(Refusal::new(Kind::Forbidden, format!("the user {login} is disabled since {at}"))
+                .hint("an operator can enable it: `heddle user enable LOGIN`")
+                .into());
+        }
         database::sign_in_failure::clear(&database, &login, &address).await?;
         let (token, csrf) = (secret::random(40)?, secret::random(32)?);
         let (hash, idle) = (secret::digest(&token), self.settings().session_idle);
@@ -134,5 +142,6 @@ fn locked(left: Duration) -> Refusal {
         format!("{seconds} seconds")
     };
     Refusal::new(Kind::TooMany, "too many wrong passwords for this login from this address")
-        .hint(format!("try again in {wait}"))
+        .hint(format!("try again in {wait}; from another address it is not locked, and an operator can give a new password"))
+        .after(left)
 }

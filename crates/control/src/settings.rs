@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::AuditKey;
+
 /// What control needs to know of its surroundings. Tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -12,6 +14,14 @@ pub struct Settings {
     pub retention_days: u32,
     /// A lease lives this long after each heartbeat.
     pub lease: Duration,
+    /// A worker that is heard of gets this long to begin what it has claimed.
+    pub to_begin: Duration,
+    /// And this long to say anything of what it has begun.
+    pub silence: Duration,
+    /// And this long to stop what is past its deadline.
+    pub to_stop: Duration,
+    /// Months for which what runs said is kept, after the month itself.
+    pub event_months: u32,
     /// A tenant's base backup is renewed this long after the last one.
     pub backup_every: Duration,
     /// A worker that was silent this long is shown as gone.
@@ -22,6 +32,11 @@ pub struct Settings {
     pub secrets_key: Option<PathBuf>,
     /// How long the answer of a worker to a question is waited for.
     pub answer_wait: Duration,
+    /// Signs the audit's chains. Without one, nothing is sealed.
+    pub audit_key: Option<AuditKey>,
+    /// Where the heads that were signed last are kept, outside of the database:
+    /// nothing is sealed onto a chain that has become shorter, or another.
+    pub audit_heads: Option<PathBuf>,
     /// What alerts are opened by.
     pub alerts: model::alert::Thresholds,
     /// So many tenants get metrics of their own, those with the oldest backups.
@@ -37,11 +52,17 @@ impl Default for Settings {
             router_port: 8080,
             retention_days: 7,
             lease: Duration::from_secs(10),
+            to_begin: crate::reconcile::lease::TO_BEGIN,
+            silence: crate::reconcile::lease::SILENCE,
+            to_stop: crate::reconcile::lease::TO_STOP,
+            event_months: 12,
             backup_every: Duration::from_secs(24 * 60 * 60),
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),
             secrets_key: None,
             answer_wait: Duration::from_secs(10),
+            audit_key: None,
+            audit_heads: None,
             alerts: model::alert::Thresholds::default(),
             metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),

@@ -1,5 +1,6 @@
 use database::run::About;
 use jiff::{SignedDuration, Timestamp};
+use model::access::Permission;
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::TenantState;
 use model::{Slug, SnapshotId};
@@ -18,6 +19,9 @@ impl Control {
         if let Some(run) = once.before(&connection).await? {
             return taken_by(&connection, &run).await;
         }
+        let what = format!("take snapshots of {}", tenant.name);
+        let place = &tenant.environment;
+        self.permit_in(&connection, tenant.environment_id, place, Permission::Test, &what).await?;
         let now = database::clock::now(&connection).await?;
         let name: Slug = match &new.name {
             Some(name) => name.parse()?,

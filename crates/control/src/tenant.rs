@@ -1,17 +1,25 @@
 use database::run::About;
 use jiff::Timestamp;
+use model::access::Permission;
+use model::policy::Act;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
-use protocol::api::{CreatedTenant, NewTenant, Page, Tenant};
+use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Tenant};
 use serde_json::json;
 
+use crate::approval::{Doing, use_up};
 use crate::matter::expect;
 use crate::once::{Once, Queued};
+use crate::permit::missed;
 use crate::{Asked, Control, Error, Kind, Refusal, Result, Settings, Slice, secret};
 
 /// The login of Odoo's administrator.
 const ADMIN: &str = "admin";
+
+const MOST_USERS: i64 = 1_000_000;
+const MOST_BYTES: i64 = 1 << 50;
+const MOST_AI_OPERATIONS: i64 = 1_000_000_000;
 
 /// Where a provision run's payload keeps the hash of Odoo's administrator password.
 pub(crate) const ADMIN_HASH: &str = "admin_password_hash";
@@ -35,6 +43,9 @@ impl Control {
             return self.created_before(&connection, run).await;
         }
         let environment = crate::environment::find(&connection, &new.environment).await?;
+        let place = format!("{}/{}", environment.project, environment.name);
+        let what = format!("make tenants in {place}");
+        self.permit_in(&connection, environment.id, &place, Permission::Develop, &what).await?;
         let password = secret::random(20)?;
         let hash = secret::odoo_hash(&password).await?;
         let insert = database::tenant::NewTenant {
@@ -130,6 +141,8 @@ impl Control {
     async fn turn(&self, tenant: &str, from: TenantState, to: TenantState, rule: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
         let tenant = find(&connection, tenant).await?;
+        let verb = if to == TenantState::Active { "resume" } else { "suspend" };
+        self.permit_change(&connection, &tenant, verb).await?;
         let transaction = database::begin(&mut connection).await?;
         match database::tenant::set_state(&transaction, tenant.id, &[from], to, None).await? {
             database::Guarded::Moved => {}
@@ -149,6 +162,45 @@ impl Control {
         Ok(self.shown(get(&connection, tenant.id).await?))
     }
 
+    /// Changes what it may use, if it is still at `version` (None: whatever it is).
+    pub async fn change_tenant(
+        &self,
+        tenant: &str,
+        version: Option<i64>,
+        change: &ChangeTenant,
+    ) -> Result<Tenant> {
+        check(change)?;
+        let mut connection = self.database().await?;
+        let id = {
+            let found = find(&connection, tenant).await?;
+            self.permit_change(&connection, &found, "change").await?;
+            found.id
+        };
+        let transaction = database::begin(&mut connection).await?;
+        database::tenant::lock(&transaction, id).await?;
+        let found = get(&transaction, id).await?;
+        Refusal::check_version(&found.name, version, found.version)?;
+        if found.state == TenantState::Archived {
+            return Err(Refusal::wrong_state(format!("{} is archived", found.name)).into());
+        }
+        let limits = Limits {
+            users: change.max_users.unwrap_or(found.limits.users),
+            storage_bytes: change.max_storage_bytes.unwrap_or(found.limits.storage_bytes),
+            ai_operations_per_day: change
+                .max_ai_operations_per_day
+                .unwrap_or(found.limits.ai_operations_per_day),
+        };
+        let (tier, ends) = (
+            change.tier.unwrap_or(found.tier),
+            change.subscription_ends_at.unwrap_or(found.subscription_ends_at),
+        );
+        if !database::tenant::change(&transaction, id, tier, &limits, ends).await? {
+            return Err(missing(&found.name));
+        }
+        database::commit(transaction).await?;
+        Ok(self.shown(get(&connection, id).await?))
+    }
+
     /// Takes it out of service for good; `confirmed_name` must be its name.
     pub async fn archive_tenant(&self, tenant: &str, confirmed_name: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
@@ -158,27 +210,42 @@ impl Control {
                 .hint("archiving takes a tenant out of service for good; type its name to confirm")
                 .into());
         }
+        self.permit_change(&connection, &tenant, "archive").await?;
+        if tenant.state == TenantState::Archived {
+            return Ok(self.shown(tenant));
+        }
+        let summary = format!("archive the tenant {}", tenant.name);
+        let approval = self
+            .granted(
+                &connection,
+                &Doing {
+                    act: Act::ArchiveTenant,
+                    project: tenant.project_id,
+                    environment: Some(tenant.environment_id),
+                    subject: tenant.id.to_string(),
+                    summary: &summary,
+                },
+            )
+            .await?;
         let transaction = database::begin(&mut connection).await?;
-        match database::tenant::lock(&transaction, tenant.id).await? {
-            None => return Err(missing(&tenant.name)),
-            Some(TenantState::Archived) => return Ok(self.shown(tenant)),
-            Some(_) => {}
-        }
-        for run in database::run::queued_of(&transaction, tenant.id).await? {
-            crate::run::cancel_queued(&transaction, run, "its tenant was archived").await?;
-        }
-        let changing = [RunKind::Provision, RunKind::Restore];
-        if let Some(kind) = database::run::live_of(&transaction, tenant.id, &changing).await? {
-            return Err(crate::run::busy(&tenant.name, kind));
-        }
-        let from = database::sources(TenantState::Archived);
-        let moved =
-            database::tenant::set_state(&transaction, tenant.id, &from, TenantState::Archived, None).await?;
-        expect(moved, "tenant")?;
+        use_up(&transaction, approval).await?;
+        archive(&transaction, &tenant, "its tenant was archived").await?;
         database::commit(transaction).await?;
         self.routed();
         self.told();
         Ok(self.shown(get(&connection, tenant.id).await?))
+    }
+
+    /// Refuses those who may not develop where the tenant lives.
+    async fn permit_change(
+        &self,
+        on: &impl database::On,
+        tenant: &database::tenant::Tenant,
+        verb: &str,
+    ) -> Result<()> {
+        let (environment, place) = (tenant.environment_id, &tenant.environment);
+        let what = format!("{verb} {}", tenant.name);
+        self.permit_in(on, environment, place, Permission::Develop, &what).await
     }
 
     pub(crate) fn shown(&self, tenant: database::tenant::Tenant) -> Tenant {
@@ -201,9 +268,34 @@ impl Control {
             lineage: tenant.placed.map(|placed| placed.lineage.0),
             cluster_state: tenant.placed.map(|placed| placed.cluster_state),
             restorable_from: restorable_from(settings, tenant.first_backup_at, Timestamp::now()),
+            version: tenant.version,
             created_at: tenant.created_at,
         }
     }
+}
+
+/// Takes a tenant out of service, and cancels what is queued of it; refused
+/// while it is being made or restored.
+pub(crate) async fn archive(
+    on: &impl database::On,
+    tenant: &database::tenant::Tenant,
+    reason: &str,
+) -> Result<()> {
+    match database::tenant::lock(on, tenant.id).await? {
+        None => return Err(missing(&tenant.name)),
+        Some(TenantState::Archived) => return Ok(()),
+        Some(_) => {}
+    }
+    for run in database::run::unbegun_of(on, tenant.id).await? {
+        crate::run::cancel(on, run, reason).await?;
+    }
+    let changing = [RunKind::Provision, RunKind::Restore];
+    if let Some(kind) = database::run::live_of(on, tenant.id, &changing).await? {
+        return Err(crate::run::busy(&tenant.name, kind));
+    }
+    let from = database::sources(TenantState::Archived);
+    let moved = database::tenant::set_state(on, tenant.id, &from, TenantState::Archived, None).await?;
+    expect(moved, "tenant")
 }
 
 /// The first second a tenant can be given back as: when its first backup was
@@ -218,7 +310,13 @@ pub(crate) fn restorable_from(
 }
 
 pub(crate) async fn find(on: &impl database::On, tenant: &str) -> Result<database::tenant::Tenant> {
-    database::tenant::find(on, tenant).await?.ok_or_else(|| missing(tenant))
+    match database::tenant::find(on, tenant).await? {
+        Some(found) => Ok(found),
+        None => {
+            missed(on, "tenant", tenant).await?;
+            Err(missing(tenant))
+        }
+    }
 }
 
 pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<database::tenant::Tenant> {
@@ -227,6 +325,37 @@ pub(crate) async fn get(on: &impl database::On, tenant: TenantId) -> Result<data
 
 fn missing(tenant: &str) -> Error {
     Refusal::not_found("tenant", tenant).hint("`heddle tenant list` shows them").into()
+}
+
+/// What can be told without the tenant.
+fn check(change: &ChangeTenant) -> Result<(), Refusal> {
+    let within = |what: &str, value: Option<i64>, most: i64| match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            Err(Refusal::invalid(format!("{value} is no number of {what}: from 1 to {most}")))
+        }
+        _ => Ok(()),
+    };
+    within("users", change.max_users.map(i64::from), MOST_USERS)?;
+    within("bytes", change.max_storage_bytes, MOST_BYTES)?;
+    within("AI operations a day", change.max_ai_operations_per_day.map(i64::from), MOST_AI_OPERATIONS)?;
+    // The database's calendar does not go back as far as a request could.
+    if let Some(Some(ends)) = change.subscription_ends_at
+        && ends < Timestamp::UNIX_EPOCH
+    {
+        return Err(Refusal::invalid(format!("a subscription cannot have ended at {ends}")));
+    }
+    let ChangeTenant { tier, max_users, max_storage_bytes, max_ai_operations_per_day, subscription_ends_at } =
+        change;
+    let any = tier.is_some()
+        || max_users.is_some()
+        || max_storage_bytes.is_some()
+        || max_ai_operations_per_day.is_some()
+        || subscription_ends_at.is_some();
+    if !any {
+        return Err(Refusal::invalid("the request changes nothing")
+            .hint("name a tier, a limit or the end of the subscription"));
+    }
+    Ok(())
 }
 
 /// Not every good name can be a hostname's label.

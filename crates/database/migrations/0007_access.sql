@@ -185,7 +185,8 @@ CREATE FUNCTION ops.find_user(wanted text) RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT u.id FROM ops.users u
-    WHERE u.login = wanted AND (ops.is_platform() OR EXISTS (SELECT ops.my_projects('administer')));
+    WHERE u.login = wanted AND (ops.is_platform() OR ops.is_operator()
+                                OR EXISTS (SELECT ops.my_projects('administer')));
 END;
 
 -- Ends a user's sessions: their own, or as an operator.
@@ -523,7 +524,7 @@ GRANT SELECT ON ops.tenant_details, ops.run_details, ops.build_details, ops.snap
 -- its tables are open to those who ask and to workers. All that follows goes
 -- with it.
 
-CREATE FUNCTION ops.may_run(kind text, project uuid, tenant uuid) RETURNS boolean
+CREATE FUNCTION ops.until_0008_may_run(kind text, project uuid, tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT CASE WHEN tenant IS NULL THEN project IN (SELECT ops.my_projects('develop'))
@@ -534,22 +535,22 @@ BEGIN ATOMIC
               CASE WHEN kind IN ('snapshot', 'plan_restore', 'restore') THEN 'test' ELSE 'develop' END)))
     END;
 END;
-REVOKE ALL ON FUNCTION ops.may_run(text, uuid, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ops.may_run(text, uuid, uuid) TO heddle_user;
+REVOKE ALL ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) TO heddle_user;
 
 GRANT INSERT, UPDATE (state, payload, losses, cancel_requested, reason, hint, progress, queued_at, started_at, ended_at)
     ON ops.runs TO heddle_user;
 CREATE POLICY until_0008_made ON ops.runs FOR INSERT TO heddle_user
-    WITH CHECK (ops.may_run(kind, project_id, tenant_id)
+    WITH CHECK (ops.until_0008_may_run(kind, project_id, tenant_id)
         AND (build_id IS NULL OR EXISTS (SELECT FROM ops.builds b WHERE b.id = build_id))
         AND (snapshot_id IS NULL OR EXISTS (SELECT FROM ops.snapshots s WHERE s.id = snapshot_id))
         AND (restore_id IS NULL OR EXISTS (SELECT FROM ops.restores r WHERE r.id = restore_id)));
 CREATE POLICY until_0008_changed ON ops.runs FOR UPDATE TO heddle_user
-    USING (ops.may_run(kind, project_id, tenant_id));
+    USING (ops.until_0008_may_run(kind, project_id, tenant_id));
 GRANT INSERT ON ops.run_events TO heddle_user;
 CREATE POLICY until_0008_said ON ops.run_events FOR INSERT TO heddle_user
     WITH CHECK (EXISTS (SELECT FROM ops.runs r
-                        WHERE r.id = run_id AND ops.may_run(r.kind, r.project_id, r.tenant_id)));
+                        WHERE r.id = run_id AND ops.until_0008_may_run(r.kind, r.project_id, r.tenant_id)));
 
 GRANT USAGE ON SEQUENCE ops.fences TO heddle_worker;
 GRANT INSERT, UPDATE (state, payload, attempts, losses, fence, cancel_requested, reason, hint, progress, queued_at,

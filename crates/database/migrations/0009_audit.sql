@@ -8,6 +8,7 @@
 --   COMMENT ON TABLE … IS 'audited by statement…'  changed by thousands: one row for each
 --       statement, project and change, and only of the columns that are marked as audited
 --   COMMENT ON COLUMN … IS 'audited'          its values are shown
+--   COMMENT ON COLUMN … IS 'audited once'     the same; it never changes
 --   COMMENT ON COLUMN … IS 'not audited: …'   its change is none
 -- Of all other columns, values are shown where they can hold no secret: ids,
 -- numbers, times, booleans, and words of a CHECK named *_written. Of the rest
@@ -227,6 +228,7 @@ DECLARE
     found    record;
     kept     record;
     branches text;
+    changed  text;
     project  text;
     subjects text;
 BEGIN
@@ -242,7 +244,7 @@ BEGIN
         WITH columns AS (
             SELECT a.attnum, a.attname::text AS name, a.atttypid::regtype::text AS type,
                    COALESCE(col_description(a.attrelid, a.attnum), '') AS comment,
-                   a.attgenerated <> '' AS generated,
+                   a.attgenerated <> '' AS generated, a.attnotnull AS always,
                    COALESCE(a.attnum = ANY (k.conkey), false) AS in_key,
                    EXISTS (SELECT FROM pg_constraint w
                            WHERE w.conrelid = a.attrelid AND w.contype = 'c' AND w.conname LIKE '%\_written'
@@ -251,13 +253,15 @@ BEGIN
             LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p'
             WHERE a.attrelid = found.oid AND a.attnum > 0 AND NOT a.attisdropped
         ), judged AS (
-            SELECT c.attnum, c.name, c.type, c.in_key,
+            SELECT c.attnum, c.name, c.type, c.in_key, c.always,
                    CASE
                        WHEN c.generated OR c.comment LIKE 'not audited%' THEN 'ignored'
+                       WHEN c.comment LIKE 'audited once%' THEN 'fixed'
                        WHEN c.comment LIKE 'audited%' THEN 'shown'
                        WHEN found.by_statement THEN 'ignored'
-                       -- In the row's own columns already.
-                       WHEN c.type = 'uuid' AND (c.in_key OR c.name = 'project_id') THEN 'ignored'
+                       -- In the audit's own columns already.
+                       WHEN c.name = 'created_at' OR (c.type = 'uuid' AND (c.in_key OR c.name = 'project_id'))
+                           THEN 'ignored'
                        WHEN c.words OR c.type IN ('uuid', 'boolean', 'smallint', 'integer', 'bigint', 'numeric',
                                                   'double precision', 'timestamp with time zone', 'date', 'interval',
                                                   'pg_lsn') THEN 'shown'
@@ -270,9 +274,10 @@ BEGIN
             FROM columns c
         )
         SELECT array_agg(j.name ORDER BY j.attnum) AS names,
+               bool_or(j.name = 'project_id' AND j.always) AS in_project,
                string_agg(format('n.%1$I = o.%1$I', j.name), ' AND ') FILTER (WHERE j.in_key) AS joined,
                string_agg(format('%L, %s', j.name, j.value), ', ' ORDER BY j.attnum)
-                   FILTER (WHERE j.how = 'shown') AS whole,
+                   FILTER (WHERE j.how IN ('shown', 'fixed')) AS whole,
                string_agg(
                    CASE j.how
                        WHEN 'shown' THEN
@@ -281,9 +286,9 @@ BEGIN
                                   replace(j.value, '@', 'o'), replace(j.value, '@', 'n'))
                        ELSE format('%L, CASE WHEN %s IS DISTINCT FROM %s THEN ''changed'' END', j.name,
                                    replace(j.same, '@', 'o'), replace(j.same, '@', 'n'))
-                   END, ', ' ORDER BY j.attnum) FILTER (WHERE j.how <> 'ignored') AS changes,
-               string_agg(j.same, ', ' ORDER BY j.attnum) FILTER (WHERE j.how <> 'ignored') AS compared,
-               string_agg(j.same, ', ' ORDER BY j.attnum) FILTER (WHERE j.how = 'shown') AS grouped,
+                   END, ', ' ORDER BY j.attnum) FILTER (WHERE j.how IN ('shown', 'named')) AS changes,
+               string_agg(j.same, ', ' ORDER BY j.attnum) FILTER (WHERE j.how IN ('shown', 'named')) AS compared,
+               string_agg(j.same, ', ' ORDER BY j.attnum) FILTER (WHERE j.how IN ('shown', 'fixed')) AS grouped,
                string_agg(format('@.%I', j.name), ', ' ORDER BY NOT j.in_key, j.attnum)
                    FILTER (WHERE j.type = 'uuid' AND j.name <> 'project_id' AND j.how <> 'ignored' OR
                                  j.type = 'uuid' AND j.in_key) AS ids
@@ -299,6 +304,7 @@ BEGIN
         ) AS p (place, name, way)
         WHERE p.name = ANY (kept.names);
         project := CASE WHEN found.name = 'projects' THEN '@.id'
+                        WHEN kept.in_project THEN '@.project_id'
                         WHEN project IS NULL THEN 'NULL::uuid'
                         ELSE format('COALESCE(%s)', project) END;
         subjects := CASE WHEN kept.ids IS NULL THEN '''{}''::uuid[]'
@@ -318,26 +324,26 @@ BEGIN
                  THEN format('GROUP BY %s, %s', replace(project, '@', 'n'), replace(kept.grouped, '@', 'n')) END,
             found.name || '.created', found.name || '.removed');
         IF kept.compared IS NOT NULL THEN
-            branches := branches || format(
+            changed := format(
                 $body$
-                ELSE
-                    INSERT INTO ops.audit (project_id, act, subjects, detail)
-                    SELECT %1$s, %3$L, %2$s, jsonb_strip_nulls(jsonb_build_object(%4$s))
-                    FROM fresh n JOIN stale o ON %5$s
-                    WHERE ROW(%6$s) IS DISTINCT FROM ROW(%7$s) %8$s;
+                INSERT INTO ops.audit (project_id, act, subjects, detail)
+                SELECT %1$s, %3$L, %2$s, jsonb_strip_nulls(jsonb_build_object(%4$s))
+                FROM fresh n JOIN stale o ON %5$s
+                WHERE ROW(%6$s) IS DISTINCT FROM ROW(%7$s) %8$s
                 $body$,
                 replace(project, '@', 'n'), replace(subjects, '@', 'n'), found.name || '.changed', kept.changes,
                 kept.joined, replace(kept.compared, '@', 'o'), replace(kept.compared, '@', 'n'),
                 CASE WHEN found.by_statement
                      THEN format('GROUP BY %s, %s, %s', replace(project, '@', 'n'),
-                                 replace(kept.grouped, '@', 'o'), replace(kept.grouped, '@', 'n')) END);
+                                 replace(kept.compared, '@', 'o'), replace(kept.compared, '@', 'n')) END);
+            -- A plan that was kept from a change of one row would look at each for each.
+            branches := branches || format('ELSIF (SELECT count(*) FROM fresh) <= 50 THEN %s; ELSE EXECUTE %L;',
+                                           changed, changed);
         END IF;
         EXECUTE format(
             $make$
-            -- Its plans are kept, and the first statement may have changed one row and the next a thousand:
-            -- before and after must not be joined by looking at each for each.
             CREATE OR REPLACE FUNCTION ops.%I() RETURNS trigger
-                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_nestloop = off AS %L
+                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS %L
             $make$,
             'audit_of_' || found.name, format('BEGIN %s END IF; RETURN NULL; END', branches));
         EXECUTE format('REVOKE ALL ON FUNCTION ops.%I() FROM PUBLIC', 'audit_of_' || found.name);
@@ -381,12 +387,20 @@ BEGIN
     LOOP
         EXECUTE format('COMMENT ON COLUMN ops.%I.%I IS ''audited''', split_part(named, '.', 1), split_part(named, '.', 2));
     END LOOP;
+    FOR named IN
+        SELECT c.relname FROM pg_catalog.pg_class c
+        WHERE c.relnamespace = 'ops'::regnamespace AND c.relname IN ('run_ready', 'run_dependencies')
+    LOOP
+        EXECUTE format('COMMENT ON TABLE ops.%I IS ''not audited: its rows come and go with what runs'''' states say''', named);
+    END LOOP;
     -- What never changes of a run can be looked up in it.
     COMMENT ON TABLE ops.runs IS 'audited by statement: they are queued, claimed and finished by thousands';
+    COMMENT ON COLUMN ops.runs.kind IS 'audited once';
+    COMMENT ON COLUMN ops.runs.requester IS 'audited once';
     FOR named IN
         SELECT a.attname FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = 'ops.runs'::regclass AND NOT a.attisdropped
-          AND a.attname IN ('kind', 'state', 'requester', 'cancel_requested', 'approval', 'priority')
+          AND a.attname IN ('state', 'cancel_requested', 'approval', 'priority')
     LOOP
         EXECUTE format('COMMENT ON COLUMN ops.runs.%I IS ''audited''', named);
     END LOOP;

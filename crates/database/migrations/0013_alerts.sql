@@ -72,6 +72,17 @@ CREATE FUNCTION ops.server_load(OUT connections bigint, OUT most_connections big
 REVOKE ALL ON FUNCTION ops.server_load() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.server_load() TO heddle_control;
 
+-- Whether the caller may see what is counted of the whole installation: an
+-- operator. A key of theirs needs no more than to read.
+CREATE FUNCTION ops.may_watch() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT FROM ops.acting a
+                   WHERE a.operator AND a.project_id IS NULL AND 'read' = ANY (a.scopes));
+END;
+REVOKE ALL ON FUNCTION ops.may_watch() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.may_watch() TO heddle_control, heddle_user;
+
 SELECT ops.secure_tables();
 
 GRANT SELECT ON ops.alert_details TO heddle_control, heddle_user;

@@ -30,6 +30,7 @@ pub struct Alert {
     pub id: AlertId,
     pub kind: AlertKind,
     pub subject: String,
+    pub project_id: Option<ProjectId>,
     /// None: the whole installation's.
     pub project: Option<String>,
     pub severity: Severity,
@@ -49,6 +50,7 @@ impl Read for Alert {
             id: columns.id("id")?,
             kind: columns.written("kind")?,
             subject: columns.get("subject")?,
+            project_id: columns.id_if("project_id")?,
             project: columns.get("project")?,
             severity: columns.written("severity")?,
             state: columns.written("state")?,
@@ -63,8 +65,13 @@ impl Read for Alert {
 }
 
 /// In one state or, when none is said, not resolved; newest first.
-pub async fn list(on: &impl On, state: Option<AlertState>, at_most: u32) -> Result<Vec<Alert>> {
-    LIST.all(on, &[&state.map(AlertState::as_str), &i64::from(at_most)]).await
+pub async fn list(
+    on: &impl On,
+    state: Option<AlertState>,
+    after: Option<AlertId>,
+    most: i64,
+) -> Result<Vec<Alert>> {
+    LIST.all(on, &[&state.map(AlertState::as_str), &after.map(|id| id.0), &most]).await
 }
 
 pub async fn find(on: &impl On, alert: AlertId) -> Result<Option<Alert>> {
@@ -157,7 +164,7 @@ impl Read for Fact<DeadRun> {
 }
 
 pub async fn dead_runs(on: &impl On, now: Timestamp) -> Result<Vec<DeadRun>> {
-    facts(&DEAD_RUNS, on, &[&now, &alert::RECENT.as_secs_f64(), &model::run::MAX_ATTEMPTS]).await
+    facts(&DEAD_RUNS, on, &[&now, &alert::RECENT.as_secs_f64()]).await
 }
 
 impl Read for Fact<LostWorker> {

@@ -5,7 +5,6 @@ use uuid::Uuid;
 use crate::query::{Columns, Only, Query, Read, query};
 use crate::{On, Result};
 
-const ACT_FOR: Query = query!("audit/act_for");
 const ADVANCE: Query = query!("audit/advance");
 const APPEND_BLOCK: Query = query!("audit/append_block");
 const BECAUSE_OF: Query = query!("audit/because_of");
@@ -99,7 +98,7 @@ pub struct Filter<'a> {
     pub since: Option<Timestamp>,
     /// Only older ones than this.
     pub before: Option<i64>,
-    pub at_most: u32,
+    pub at_most: i64,
 }
 
 /// Rows of one chain that were sealed together.
@@ -230,22 +229,6 @@ pub async fn append_block(on: &impl On, block: &Block) -> Result<()> {
         )
         .await
         .map(drop)
-}
-
-/// Who acts, for what is written down in this transaction.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Acting<'a> {
-    pub user: Option<&'a str>,
-    pub key: Option<&'a str>,
-    pub worker: Option<&'a str>,
-    pub via: Option<&'a str>,
-    pub address: Option<&'a str>,
-    pub request: Option<&'a str>,
-}
-
-pub async fn act_for(on: &impl On, acting: &Acting<'_>) -> Result<()> {
-    let Acting { user, key, worker, via, address, request } = acting;
-    ACT_FOR.run(on, &[user, key, worker, via, address, request]).await.map(drop)
 }
 
 /// What is written down in this transaction from here on was led to by a run.

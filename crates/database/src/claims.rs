@@ -14,6 +14,14 @@ pub enum Role {
 impl Role {
     pub(crate) const ALL: [Self; 3] = [Self::Control, Self::User, Self::Worker];
 
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::User => "user",
+            Self::Worker => "worker",
+        }
+    }
+
     /// As connections to the server call themselves.
     pub(crate) fn application(self) -> &'static str {
         match self {

@@ -22,10 +22,6 @@ impl Connection {
         Self { client, claims }
     }
 
-    pub fn claims(&self) -> &Claims {
-        &self.claims
-    }
-
     /// Sent in this order, whoever waits for the answers.
     async fn begin(&self) -> Result<(), tokio_postgres::Error> {
         let set = self.client.prepare_cached(SET.sql).await?;
@@ -66,6 +62,10 @@ impl Connection {
 }
 
 impl On for Connection {
+    fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     async fn rows(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         self.alone(sql, async |client, statement| client.query(statement, parameters).await).await
     }
@@ -83,6 +83,10 @@ pub struct Transaction<'a> {
 }
 
 impl On for Transaction<'_> {
+    fn claims(&self) -> &Claims {
+        &self.connection.claims
+    }
+
     async fn rows(&self, sql: &str, parameters: Parameters<'_>) -> Result<Vec<Row>, tokio_postgres::Error> {
         let client = &self.connection.client;
         client.query(&client.prepare_cached(sql).await?, parameters).await

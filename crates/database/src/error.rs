@@ -52,7 +52,56 @@ pub enum Error {
     Changed { name: String },
 }
 
+/// A function of the schema has refused what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Missing,
+    WrongState,
+    Forbidden,
+    Stale,
+    KeyReused,
+    Invalid,
+}
+
+/// What a policy or one of the schema's functions has refused. Policies say
+/// nothing that the one who asked could use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forbidden<'a> {
+    pub said: Option<&'a str>,
+    pub hint: Option<&'a str>,
+}
+
 impl Error {
+    /// What a function of the schema refused, why, and what to do about it.
+    pub fn refused(&self) -> Option<(Refused, &str, Option<&str>)> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        let refused = match fault.code().code() {
+            "HD404" => Refused::Missing,
+            "HD409" => Refused::WrongState,
+            "HD403" => Refused::Forbidden,
+            "HD410" => Refused::Stale,
+            "HD422" => Refused::KeyReused,
+            "HD400" => Refused::Invalid,
+            _ => return None,
+        };
+        Some((refused, fault.message(), fault.hint()))
+    }
+
+    /// Set if whoever acts may not do this. A right that a role lacks is our
+    /// own fault: no operation should need it.
+    pub fn forbidden(&self) -> Option<Forbidden<'_>> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        if fault.code() != &SqlState::INSUFFICIENT_PRIVILEGE
+            || fault.message().starts_with("permission denied")
+        {
+            return None;
+        }
+        let policy = fault.message().contains("row-level security");
+        Some(Forbidden { said: (!policy).then(|| fault.message()), hint: fault.hint() })
+    }
+
     /// The constraint that a write ran against, if that was the reason.
     pub fn constraint(&self) -> Option<&str> {
         self.violated(None)

@@ -14,6 +14,7 @@ const REMOVE: Query = query!("maintenance_window/remove");
 #[derive(Debug, Clone)]
 pub struct MaintenanceWindow {
     pub id: MaintenanceWindowId,
+    pub project_id: ProjectId,
     pub project: String,
     /// None: all of the project's.
     pub environment: Option<String>,
@@ -29,6 +30,7 @@ impl Read for MaintenanceWindow {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         Ok(Self {
             id: columns.id("id")?,
+            project_id: columns.id("project_id")?,
             project: columns.get("project")?,
             environment: columns.get("environment")?,
             name: columns.get("name")?,
@@ -60,9 +62,15 @@ pub async fn insert(on: &impl On, new: &NewMaintenanceWindow<'_>) -> Result<()> 
         .map(drop)
 }
 
-/// All, or one project's.
-pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<MaintenanceWindow>> {
-    LIST.all(on, &[&project.map(|id| id.0)]).await
+/// All, or one project's, by their names; `after` is a project's name and one in it.
+pub async fn list(
+    on: &impl On,
+    project: Option<ProjectId>,
+    after: Option<(&str, &str)>,
+    most: i64,
+) -> Result<Vec<MaintenanceWindow>> {
+    let (after_project, after_name) = after.unzip();
+    LIST.all(on, &[&project.map(|id| id.0), &after_project, &after_name, &most]).await
 }
 
 /// By `PROJECT/NAME` or id.

@@ -5,14 +5,21 @@ use model::alert::{AlertKind, Severity};
 use model::run::{RunKind, RunState};
 use model::tenant::TenantState;
 
-use crate::query::{Columns, Query, Read, query};
+use crate::query::{Columns, Only, Query, Read, query};
 use crate::{On, Result};
 
 const RUNS: Query = query!("metric/runs");
 const TENANTS: Query = query!("metric/tenants");
 const ALERTS: Query = query!("metric/alerts");
 const BACKUPS: Query = query!("metric/backups");
+const BACKUP_AGES: Query = query!("metric/backup_ages");
+const MAY_WATCH: Query = query!("metric/may_watch");
 const SCHEDULES: Query = query!("metric/schedules");
+
+/// Whether who acts may see what is counted of the whole installation.
+pub async fn may_watch(on: &impl On) -> Result<bool> {
+    Ok(MAY_WATCH.one::<Only<bool>>(on, &[]).await?.0)
+}
 
 /// Runs of one kind that have not ended, by state.
 #[derive(Debug, Clone)]
@@ -64,16 +71,33 @@ pub async fn alerts(on: &impl On) -> Result<Vec<((AlertKind, Severity), i64)>> {
     Ok(counted.into_iter().map(|Counted(of, count)| (of, count)).collect())
 }
 
-impl Read for Counted<String, Option<f64>> {
+/// Of active tenants.
+#[derive(Debug, Clone, Copy)]
+pub struct Backups {
+    /// Seconds since the oldest of their newest backups.
+    pub oldest: f64,
+    pub without: i64,
+}
+
+impl Read for Backups {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self { oldest: columns.get("oldest")?, without: columns.get("without")? })
+    }
+}
+
+pub async fn backups(on: &impl On) -> Result<Backups> {
+    BACKUPS.one(on, &[]).await
+}
+
+impl Read for Counted<String, f64> {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         Ok(Self(columns.get("name")?, columns.get("age")?))
     }
 }
 
-/// Active tenants with the seconds since their newest backup, the oldest first
-/// and those without one before them.
-pub async fn backups(on: &impl On, at_most: u32) -> Result<Vec<(String, Option<f64>)>> {
-    let counted: Vec<Counted<String, Option<f64>>> = BACKUPS.all(on, &[&i64::from(at_most)]).await?;
+/// Active tenants with the seconds since their newest backup, the oldest first.
+pub async fn backup_ages(on: &impl On, at_most: u32) -> Result<Vec<(String, f64)>> {
+    let counted: Vec<Counted<String, f64>> = BACKUP_AGES.all(on, &[&i64::from(at_most)]).await?;
     Ok(counted.into_iter().map(|Counted(name, age)| (name, age)).collect())
 }
 

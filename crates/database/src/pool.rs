@@ -42,6 +42,17 @@ impl Sizes {
     }
 }
 
+/// How much one role's pool is used.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUsage {
+    pub role: &'static str,
+    pub connections: usize,
+    pub used: usize,
+    /// Who waits for one.
+    pub waiting: usize,
+    pub most: usize,
+}
+
 /// Connections to the management database, one pool for each role: a
 /// connection keeps its role, so that its statements' plans stay good. Cheap to
 /// clone.
@@ -66,6 +77,20 @@ impl Pool {
     /// For control's own acts.
     pub async fn get(&self) -> Result<Connection> {
         self.get_as(&self.platform).await
+    }
+
+    /// How much each role's pool is used.
+    pub fn usage(&self) -> [PoolUsage; 3] {
+        Role::ALL.map(|role| {
+            let status = self.pools[role as usize].status();
+            PoolUsage {
+                role: role.as_str(),
+                connections: status.size,
+                used: status.size.saturating_sub(status.available),
+                waiting: status.waiting,
+                most: status.max_size,
+            }
+        })
     }
 
     /// For whoever the claims say, as their role.

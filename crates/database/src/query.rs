@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, ToSql};
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Claims, Error, Result};
 
 /// A query's parameters, from $1 on.
 pub type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -13,6 +13,9 @@ pub type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// What a query can run on: a connection or a transaction. Statements are
 /// prepared once for each connection.
 pub trait On: Sync {
+    /// Who acts.
+    fn claims(&self) -> &Claims;
+
     fn rows(
         &self,
         sql: &str,

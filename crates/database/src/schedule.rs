@@ -24,6 +24,7 @@ pub struct Schedule {
     pub id: ScheduleId,
     pub project_id: ProjectId,
     pub project: String,
+    pub environment_id: Option<EnvironmentId>,
     pub environment: Option<String>,
     pub tenant: Option<String>,
     pub name: String,
@@ -48,6 +49,7 @@ impl Read for Schedule {
             id: columns.id("id")?,
             project_id: columns.id("project_id")?,
             project: columns.get("project")?,
+            environment_id: columns.id_if("environment_id")?,
             environment: columns.get("environment")?,
             tenant: columns.get("tenant")?,
             name: columns.get("name")?,
@@ -113,9 +115,15 @@ pub async fn insert(on: &impl On, new: &NewSchedule<'_>) -> Result<()> {
         .map(drop)
 }
 
-/// All, or one project's.
-pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<Schedule>> {
-    LIST.all(on, &[&project.map(|id| id.0)]).await
+/// All, or one project's, by their names; `after` is a project's name and one in it.
+pub async fn list(
+    on: &impl On,
+    project: Option<ProjectId>,
+    after: Option<(&str, &str)>,
+    most: i64,
+) -> Result<Vec<Schedule>> {
+    let (after_project, after_name) = after.unzip();
+    LIST.all(on, &[&project.map(|id| id.0), &after_project, &after_name, &most]).await
 }
 
 /// By `PROJECT/NAME` or id.

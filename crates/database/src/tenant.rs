@@ -16,6 +16,7 @@ const LIST: Query = query!("tenant/list");
 const FIND: Query = query!("tenant/find");
 const LOCK: Query = query!("tenant/lock");
 const MOVE: Query = query!("tenant/move");
+const CHANGE: Query = query!("tenant/change");
 const POINT: Query = query!("tenant/point");
 const ASSIGNED: Query = query!("tenant/assigned");
 
@@ -162,6 +163,22 @@ impl Read for Locked {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         columns.written("state").map(Self)
     }
+}
+
+/// What it may use, and until when. False: the caller may not change it.
+pub async fn change(
+    on: &impl On,
+    tenant: TenantId,
+    tier: Tier,
+    limits: &Limits,
+    subscription_ends_at: Option<Timestamp>,
+) -> Result<bool> {
+    let tier = tier.as_str();
+    let Limits { users, storage_bytes, ai_operations_per_day } = *limits;
+    let changed = CHANGE
+        .run(on, &[&tenant.0, &tier, &users, &storage_bytes, &ai_operations_per_day, &subscription_ends_at])
+        .await?;
+    Ok(changed == 1)
 }
 
 /// `serves` is the database it serves from now on; None leaves it as it is.

@@ -1,17 +1,34 @@
 //! The requests that commands make of control, with their addresses.
 
+use model::access::Permission;
+use model::policy::ApprovalState;
 use protocol::api::{
-    Build, CreatedTenant, Environment, LogLines, NewBuild, NewEnvironment, NewProject, NewRestore, NewSecret,
-    NewSnapshot, NewTenant, Page, Project, Restore, Run, RunEvent, Secret, SecretsOf, Snapshot, Status,
-    Tenant,
+    Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain,
+    Environment, LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore,
+    NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
+    RunEvent, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
+use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
+use protocol::people::{
+    ApiKey, CreatedApiKey, Member, NewApiKey, NewUser, OneTimePassword, SetMember, SetOperator, User,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, ClientError>;
+
+/// Which of what was written down is asked for.
+#[derive(Debug, Default)]
+pub struct AuditFilter {
+    pub project: Option<String>,
+    pub act: Option<String>,
+    pub subject: Option<String>,
+    pub since: Option<jiff::Timestamp>,
+    pub limit: u32,
+}
 
 /// Control's public API.
 #[derive(Debug, Clone)]
@@ -116,6 +133,17 @@ impl Api {
         self.list(&path).await
     }
 
+    /// Changes it, if it is still at `version`.
+    pub async fn change_environment(
+        &self,
+        project: &str,
+        name: &str,
+        version: i64,
+        change: &ChangeEnvironment,
+    ) -> Result<Environment> {
+        self.client.patch(&path(&["environments", project, name]), change, version).await
+    }
+
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Environment> {
         self.ask(&["environments"], new).await
     }
@@ -127,6 +155,11 @@ impl Api {
 
     pub async fn tenant(&self, name: &str) -> Result<Tenant> {
         self.get(&["tenants", name]).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_tenant(&self, name: &str, version: i64, change: &ChangeTenant) -> Result<Tenant> {
+        self.client.patch(&path(&["tenants", name]), change, version).await
     }
 
     pub async fn create_tenant(&self, new: &NewTenant) -> Result<CreatedTenant> {
@@ -177,21 +210,43 @@ impl Api {
         self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
     }
 
-    pub async fn runs(
-        &self,
-        tenant: Option<&str>,
-        state: Option<&str>,
-        limit: Option<u32>,
-    ) -> Result<Vec<Run>> {
+    /// `filters`: what the address says beside `limit`.
+    pub async fn runs(&self, filters: &[(&str, Option<String>)], limit: u32) -> Result<Page<Run>> {
+        let mut pairs = filters.to_vec();
+        pairs.push(("limit", Some(limit.to_string())));
+        self.client.get(&query(path(&["runs"]), &pairs)).await
+    }
+
+    pub async fn queue_runs(&self, new: &NewRuns) -> Result<QueuedRuns> {
+        self.ask(&["runs"], new).await
+    }
+
+    pub async fn drain_worker(&self, name: &str, drain: bool) -> Result<Drain> {
+        self.ask(&["workers", name, "drain"], &Drain { drain }).await
+    }
+
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
         let path = query(
-            path(&["runs"]),
+            path(&["audit"]),
             &[
-                ("tenant", tenant.map(Into::into)),
-                ("state", state.map(Into::into)),
-                ("limit", limit.map(|limit| limit.to_string())),
+                ("project", filter.project.clone()),
+                ("act", filter.act.clone()),
+                ("subject", filter.subject.clone()),
+                ("since", filter.since.map(|since| since.to_string())),
+                ("limit", Some(filter.limit.to_string())),
             ],
         );
         self.piece(&path).await
+    }
+
+    pub async fn audit_chains(&self) -> Result<AuditChains> {
+        self.get(&["audit", "chains"]).await
+    }
+
+    /// A chain's blocks after the one with the number `after`.
+    pub async fn audit_blocks(&self, project: &str, after: i64) -> Result<AuditBlocks> {
+        let pairs = [("project", Some(project.to_owned())), ("after", Some(after.to_string()))];
+        self.client.get(&query(path(&["audit", "blocks"]), &pairs)).await
     }
 
     pub async fn run(&self, id: Uuid) -> Result<Run> {
@@ -202,6 +257,80 @@ impl Api {
     pub async fn run_events(&self, id: Uuid, after: i64) -> Result<Vec<RunEvent>> {
         let path = query(path(&["runs", &id.to_string(), "events"]), &[("after", Some(after.to_string()))]);
         self.piece(&path).await
+    }
+
+    pub async fn members(&self, project: &str) -> Result<Vec<Member>> {
+        self.list(&path(&["projects", project, "members"])).await
+    }
+
+    pub async fn set_member(
+        &self,
+        project: &str,
+        login: &str,
+        set: &SetMember,
+        version: Option<i64>,
+    ) -> Result<Member> {
+        self.client.put(&path(&["projects", project, "members", login]), set, version).await
+    }
+
+    pub async fn remove_member(&self, project: &str, login: &str, version: Option<i64>) -> Result<()> {
+        self.client.delete(&path(&["projects", project, "members", login]), version).await
+    }
+
+    /// `environment`: its name within the project.
+    pub async fn grant(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<Member> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.put(&path, &json!({}), None).await
+    }
+
+    pub async fn withdraw(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<()> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.delete(&path, None).await
+    }
+
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.list(&path(&["users"])).await
+    }
+
+    pub async fn create_user(&self, new: &NewUser) -> Result<OneTimePassword> {
+        self.ask(&["users"], new).await
+    }
+
+    /// `verb`: disable or enable.
+    pub async fn change_user(&self, login: &str, verb: &str) -> Result<User> {
+        self.ask(&["users", login, verb], &json!({})).await
+    }
+
+    pub async fn new_password(&self, login: &str) -> Result<OneTimePassword> {
+        self.ask(&["users", login, "one-time-password"], &json!({})).await
+    }
+
+    pub async fn set_operator(&self, login: &str, operator: bool) -> Result<User> {
+        self.client.put(&path(&["users", login, "operator"]), &SetOperator { operator }, None).await
+    }
+
+    pub async fn keys(&self, project: Option<&str>) -> Result<Vec<ApiKey>> {
+        self.list(&query(path(&["keys"]), &[("project", project.map(Into::into))])).await
+    }
+
+    pub async fn create_key(&self, new: &NewApiKey) -> Result<CreatedApiKey> {
+        self.ask(&["keys"], new).await
+    }
+
+    pub async fn revoke_key(&self, id: Uuid) -> Result<ApiKey> {
+        self.ask(&["keys", &id.to_string(), "revoke"], &json!({})).await
     }
 
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
@@ -220,6 +349,71 @@ impl Api {
 
     pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
         self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
+    }
+
+    /// `confirm`: production's name once more.
+    pub async fn destroy_environment(
+        &self,
+        project: &str,
+        name: &str,
+        confirm: Option<String>,
+    ) -> Result<Environment> {
+        self.ask(&["environments", project, name, "destroy"], &DestroyEnvironment { confirm }).await
+    }
+
+    pub async fn approvals(
+        &self,
+        project: Option<&str>,
+        state: Option<ApprovalState>,
+        limit: u32,
+    ) -> Result<Vec<Approval>> {
+        let pairs = [
+            ("project", project.map(Into::into)),
+            ("state", state.map(|state| state.to_string())),
+            ("limit", Some(limit.to_string())),
+        ];
+        self.list(&query(path(&["approvals"]), &pairs)).await
+    }
+
+    /// By its own id, or by that of the run that asked for it.
+    pub async fn approval(&self, id: Uuid) -> Result<Approval> {
+        match self.get(&["approvals", &id.to_string()]).await {
+            Err(error) if error.status() == Some(404) => {
+                let of_run = self.get(&["runs", &id.to_string(), "approval"]).await;
+                of_run.or(Err(error))
+            }
+            found => found,
+        }
+    }
+
+    /// `verb`: approve or refuse.
+    pub async fn decide_approval(&self, id: Uuid, verb: &str, note: Option<&str>) -> Result<Approval> {
+        let decide = Decide { note: note.map(Into::into) };
+        self.ask(&["approvals", &id.to_string(), verb], &decide).await
+    }
+
+    pub async fn policies(&self, project: Option<&str>) -> Result<Vec<Policy>> {
+        self.list(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
+    }
+
+    pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy> {
+        self.ask(&["policies"], new).await
+    }
+
+    pub async fn change_policy(&self, id: Uuid, terms: &PolicyTerms, version: i64) -> Result<Policy> {
+        self.client.put(&path(&["policies", &id.to_string()]), terms, Some(version)).await
+    }
+
+    pub async fn remove_policy(&self, id: Uuid, version: i64) -> Result<()> {
+        self.client.delete(&path(&["policies", &id.to_string()]), Some(version)).await
+    }
+
+    pub async fn log_in(&self, login: &Login) -> Result<LoggedIn> {
+        self.client.post(&path(&["login"]), login).await
+    }
+
+    pub async fn log_out(&self) -> Result<()> {
+        self.client.tell(&path(&["logout"])).await
     }
 
     /// `verb`: cancel or retry.

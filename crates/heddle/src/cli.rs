@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    archive, build, control, doctor, env, logs, project, restore, router, run, secret, settings, snapshot,
-    status, tenant, up, user, wal, worker,
+    approval, archive, audit, build, control, doctor, env, key, login, logs, member, policy, project,
+    restore, router, run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -47,6 +47,8 @@ pub enum Command {
     Up(up::Up),
     Doctor(doctor::Doctor),
     Settings(settings::Settings),
+    Login(login::Login),
+    Logout(login::Logout),
     Status(status::Status),
     #[command(subcommand)]
     Project(project::Command),
@@ -62,10 +64,20 @@ pub enum Command {
     #[command(subcommand)]
     Archive(archive::Command),
     #[command(subcommand)]
+    Audit(audit::Command),
+    #[command(subcommand)]
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
+    Approval(approval::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    #[command(subcommand)]
     Secret(secret::Command),
+    #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Key(key::Command),
     #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
@@ -90,6 +102,8 @@ impl Command {
             Self::Up(command) => command.run(context).await,
             Self::Doctor(command) => command.run(context).await,
             Self::Settings(command) => command.run(context).await,
+            Self::Login(command) => command.run(context).await,
+            Self::Logout(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
             Self::Project(command) => command.run(context).await,
             Self::Build(command) => command.run(context).await,
@@ -98,9 +112,14 @@ impl Command {
             Self::Snapshot(command) => command.run(context).await,
             Self::Restore(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
+            Self::Audit(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
+            Self::Approval(command) => command.run(context).await,
+            Self::Policy(command) => command.run(context).await,
             Self::Secret(command) => command.run(context).await,
+            Self::Member(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -161,10 +180,23 @@ mod tests {
             "heddle archive verify --tenant acme --json",
             "heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy",
             "heddle archive restore acme --at -90s --to /srv/acme --plan",
+            "heddle audit list --project - --since -90s",
+            "heddle audit verify --file demo.jsonl --head heads.jsonl --key ab --key cd",
+            "heddle audit export --heads",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
+            "heddle member set demo ada@example.com developer",
+            "heddle member grant demo ada@example.com operate --env production",
+            "heddle key create ci --project demo --scopes read,develop --expires 90d",
+            "heddle user create ada@example.com",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
             "heddle secret list --env demo/production",
+            "heddle policy set demo restore --stage production --approvals 2 --roles owner,admin --expires-after 12h",
+            "heddle policy remove demo change_policy",
+            "heddle approval refuse 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b --note no",
+            "heddle env wait demo/try-18 --timeout 90s",
+            "heddle env destroy demo/production --confirm production --no-wait",
+            "heddle login http://127.0.0.1:7700 --key-stdin",
         ] {
             understood(line);
         }
@@ -185,6 +217,15 @@ mod tests {
 
         let text = refused("heddle env create demo");
         assert!(text.contains("demo/production"), "{text}");
+
+        let text = refused("heddle secret set TOKEN");
+        assert!(text.contains("--project <PROJECT>|--env <PROJECT/ENVIRONMENT>|--tenant <TENANT>"), "{text}");
+
+        let text = refused("heddle secret set TOKEN hunter2 --tenant acme");
+        assert!(text.contains("unexpected argument"), "{text}");
+
+        let text = refused("heddle policy set demo dance --approvals 1");
+        assert!(text.contains("not one of restore, snapshot"), "{text}");
 
         let text = refused("heddle tenant create acme");
         assert!(text.contains("--env <PROJECT/ENVIRONMENT>"), "{text}");

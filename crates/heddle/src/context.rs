@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::api::Api;
 use crate::cli::Global;
+use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::follow::Watched;
@@ -31,12 +32,27 @@ impl Context {
         self.settings.control_url()
     }
 
-    /// Control, with the key from HEDDLE_API_KEY or the data folder.
+    /// Control, with the first key that is there: HEDDLE_API_KEY; the data
+    /// folder's, if one is named; one's own, of the server that is named or was
+    /// logged in to last; the data folder's.
     pub fn api(&self) -> Result<Api, Failure> {
-        let key = match std::env::var("HEDDLE_API_KEY") {
-            Ok(key) if !key.is_empty() => key,
-            _ => secrets::Secrets::new(&self.settings.data).admin_key()?,
-        };
+        if let Some(key) = std::env::var("HEDDLE_API_KEY").ok().filter(|key| !key.is_empty()) {
+            return Ok(Api::new(Client::new(&self.url(), Key::new(key))));
+        }
+        if !self.settings.names_data() {
+            let credentials = match Credentials::load() {
+                // Who has no home may still read the data folder.
+                Err(failure) if failure.kind == "no-home" => None,
+                credentials => Some(credentials?),
+            };
+            if let Some(credentials) = &credentials
+                && let Some(url) = self.settings.url.as_deref().or_else(|| credentials.current())
+                && let Some(server) = credentials.server(url)
+            {
+                return Ok(Api::new(Client::new(url, Key::new(&server.key))));
+            }
+        }
+        let key = secrets::Secrets::new(&self.settings.data).admin_key()?;
         Ok(Api::new(Client::new(&self.url(), Key::new(key))))
     }
 

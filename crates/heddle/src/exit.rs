@@ -42,8 +42,10 @@ codes! {
     Denied = 7,
     /// The run was cancelled before its end.
     RunCancelled = 8,
-    /// Something in the repository is not as it should be. The findings say what and where.
+    /// Something in the repository or in the audit is not as it should be. The findings say what and where.
     Findings = 9,
+    /// What was waited for did not come in time. It goes on.
+    TimedOut = 10,
     /// Interrupted (Ctrl-C). A run that was being followed goes on.
     Interrupted = 130,
 }

@@ -79,7 +79,9 @@ impl From<ClientError> for Failure {
             ClientError::Refused(problem) => {
                 let exit = exit(problem.status);
                 let mut failure = Self::new(exit, &problem.kind, &problem.detail);
-                failure.hint = match (problem.hint, exit) {
+                // Where a command has its key from, control does not know.
+                let hint = problem.hint.filter(|_| problem.kind != "unauthenticated");
+                failure.hint = match (hint, exit) {
                     (Some(hint), _) => Some(hint),
                     (None, Exit::Denied) if std::env::var_os("HEDDLE_API_KEY").is_some() => Some(
                         "it is the one in HEDDLE_API_KEY; unset that to use the data folder's own, or set another"

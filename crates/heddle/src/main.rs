@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod commands;
 mod context;
+mod credentials;
 mod data;
 mod exit;
 mod failure;
@@ -12,6 +13,7 @@ mod output;
 mod ports;
 #[cfg(test)]
 mod reference;
+mod repository;
 mod role;
 mod secrets;
 mod settings;

@@ -108,6 +108,23 @@ pub fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// A size on the command line: `500MiB`, `20 GiB`, or a number of bytes.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?} is not a size; write it as 500MiB or 20GiB");
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let power = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 1,
+        "MiB" => 2,
+        "GiB" => 3,
+        "TiB" => 4,
+        _ => return Err(bad()),
+    };
+    number.checked_mul(1 << (10 * power)).ok_or_else(bad)
+}
+
 /// A value that may be absent.
 pub fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
@@ -123,6 +140,16 @@ mod tests {
             table(["name", "state"], [["acme".into(), "active".into()], ["b".into(), "x".into()]], "none");
         assert_eq!(text, "NAME  STATE\nacme  active\nb     x\n");
         assert_eq!(table(["name"], [], "No tenants yet."), "No tenants yet.\n");
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(parse_bytes("512"), Ok(512));
+        assert_eq!(parse_bytes("20GiB"), Ok(20 << 30));
+        assert_eq!(parse_bytes("1 MiB"), Ok(1 << 20));
+        for bad in ["", "GiB", "-1", "1.5GiB", "20 gigs", "99999999999TiB", "18446744073709551616"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

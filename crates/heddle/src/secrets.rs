@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use control::AuditKey;
 use daemon::secretfile::{self, SecretError};
 
 use crate::exit::Exit;
@@ -71,6 +72,25 @@ impl Secrets {
         self.write(SECRETS_KEY, control::new_key_file()?.trim_end())
     }
 
+    /// What the audit's chains are signed with; made when missing.
+    pub fn audit_key(&self) -> Result<AuditKey, Failure> {
+        let known = self.read("audit.key");
+        let known = known.map_err(|error| Failure::while_trying("read the audit's key", &error))?;
+        let secret = match known {
+            Some(secret) => secret,
+            None => {
+                let secret = AuditKey::draw()?;
+                self.write("audit.key", &secret)?;
+                secret
+            }
+        };
+        AuditKey::parse(&secret).ok_or_else(|| {
+            let path = self.path("audit.key");
+            Failure::new(Exit::Failed, "bad-key", format!("{} is no key for the audit", path.display()))
+                .hint("bring it back from a backup; without it, move it aside, and a new one is made")
+        })
+    }
+
     /// How control reaches its database, as its lesser role.
     pub fn control_url(&self) -> Result<String, Failure> {
         let known = self.read("control.url");
@@ -128,9 +148,11 @@ mod tests {
         secrets.write_admin_key("hk_a_b").unwrap();
         secrets.write_admin_key("hk_c_d").unwrap();
         assert_eq!(secrets.admin_key().unwrap(), "hk_c_d");
+        assert_eq!(secrets.audit_key().unwrap().public(), secrets.audit_key().unwrap().public());
         let mode = |path: &str| fs::metadata(data.path().join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("secrets"), 0o700);
         assert_eq!(mode("secrets/admin.key"), 0o600);
         assert_eq!(mode("secrets/platform.key"), 0o600);
+        assert_eq!(mode("secrets/audit.key"), 0o600);
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use archive::Location;
 use daemon::settings::{Setting, SettingsError, Source, Sources};
 use daemon::telemetry::Format;
 use postgres::OsUser;
@@ -12,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::repository;
 
 /// Names another settings file than the data folder's.
 const CONFIG: &str = "HEDDLE_CONFIG";
@@ -30,8 +32,23 @@ pub static TABLE: &[Setting] = &[
     Setting::new(
         "repository",
         "HEDDLE_REPOSITORY",
-        "Where tenants' histories are kept. On another disk than `data`, they outlive that one.",
+        "Where tenants' histories are kept: a folder, or `s3://bucket/prefix`. On another disk than `data`, they \
+         outlive that one.",
     ),
+    Setting::new(
+        "repository_key",
+        "HEDDLE_REPOSITORY_KEY",
+        "The file with the master key of the repository, made by the first `heddle up`. Keep a copy elsewhere: \
+         without it no backup can be read.",
+    ),
+    Setting::new(
+        "s3_endpoint",
+        "HEDDLE_S3_ENDPOINT",
+        "The address of the repository's S3 server, if it is not Amazon's.",
+    ),
+    Setting::new("s3_region", "HEDDLE_S3_REGION", "The region of the repository's bucket."),
+    Setting::new("s3_access_key", "HEDDLE_S3_ACCESS_KEY", "The id of the key that opens the bucket."),
+    Setting::new("s3_secret_key", "HEDDLE_S3_SECRET_KEY", "The secret of that key.").secret(),
     Setting::new("run_dir", "HEDDLE_RUN_DIR", "Where sockets are made; a path of at most 79 bytes."),
     Setting::new("listen_console", "HEDDLE_LISTEN_CONSOLE", "Where the API and the console listen.")
         .default("127.0.0.1:7700"),
@@ -77,6 +94,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("7"),
     Setting::new(
+        "requests_per_second",
+        "HEDDLE_REQUESTS_PER_SECOND",
+        "API requests of one key or session, with bursts of five times as many; 0: any number.",
+    )
+    .default("100"),
+    Setting::new(
         "odoo_workers",
         "HEDDLE_ODOO_WORKERS",
         "Worker processes of each tenant's Odoo; 0: one process with threads.",
@@ -105,6 +128,13 @@ pub fn default_in_words(setting: &Setting) -> String {
     let words = match setting.key {
         "data" => "`/var/lib/heddle` as root, else `~/.local/share/heddle`",
         "repository" => "`repository` in the data folder",
+        "repository_key" => {
+            "systemd's credential `heddle-repository.key`, else `secrets/repository.key` in the data folder"
+        }
+        "s3_region" | "s3_access_key" | "s3_secret_key" => {
+            "as for Amazon's tools: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`"
+        }
+        "s3_endpoint" => "Amazon's",
         "run_dir" => "`/run/heddle-…` as root, else in `$XDG_RUNTIME_DIR` or `/tmp`",
         "url" => "where the console of this data folder listens",
         "database_url" => "none: a cluster in the data folder",
@@ -119,7 +149,12 @@ pub fn default_in_words(setting: &Setting) -> String {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub data: PathBuf,
-    pub repository: PathBuf,
+    pub repository: Location,
+    pub repository_key: Option<PathBuf>,
+    pub s3_endpoint: Option<String>,
+    pub s3_region: Option<String>,
+    pub s3_access_key: Option<String>,
+    pub s3_secret_key: Option<String>,
     pub run_dir: PathBuf,
     pub listen_console: SocketAddr,
     pub listen_router: SocketAddr,
@@ -131,6 +166,7 @@ pub struct Settings {
     pub identity_base: u32,
     pub secrets_key: PathBuf,
     pub retention_days: u32,
+    pub requests_per_second: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
     pub log: String,
@@ -183,8 +219,14 @@ impl Settings {
 
     fn read(given: daemon::settings::Settings) -> Result<Self, SettingsError> {
         let data = given.find("data")?.unwrap_or_else(default_data);
-        Ok(Self {
-            repository: given.find("repository")?.unwrap_or_else(|| data.join("repository")),
+        let place = given.find::<Place>("repository")?;
+        let mut settings = Self {
+            repository: place.map_or_else(|| data.join("repository").into(), |Place(place)| place),
+            repository_key: given.find("repository_key")?,
+            s3_endpoint: given.find("s3_endpoint")?,
+            s3_region: given.find("s3_region")?,
+            s3_access_key: given.find("s3_access_key")?,
+            s3_secret_key: given.find("s3_secret_key")?,
             run_dir: given.find("run_dir")?.unwrap_or_else(|| default_run_dir(&data)),
             listen_console: given.get("listen_console")?,
             listen_router: given.get("listen_router")?,
@@ -196,26 +238,36 @@ impl Settings {
             identity_base: given.get("identity_base")?,
             secrets_key: given.find("secrets_key")?.unwrap_or_else(|| data.join("secrets/secrets.key")),
             retention_days: given.get("retention_days")?,
+            requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
             log: given.get("log")?,
             log_format: given.get::<LogFormat>("log_format")?.0,
             data,
             given,
-        })
+        };
+        settings.repository = repository::located(settings.repository.clone(), &settings);
+        Ok(settings)
     }
 
     fn checked(self) -> Result<Self, Failure> {
         let refused = |detail: String| Err(Failure::new(Exit::Usage, "settings", detail));
-        for (key, path) in [
-            ("data", &self.data),
-            ("repository", &self.repository),
-            ("run_dir", &self.run_dir),
-            ("secrets_key", &self.secrets_key),
-        ] {
+        let paths = [
+            ("data", Some(&self.data)),
+            ("run_dir", Some(&self.run_dir)),
+            ("repository_key", self.repository_key.as_ref()),
+            ("secrets_key", Some(&self.secrets_key)),
+        ];
+        for (key, path) in paths {
+            let Some(path) = path else { continue };
             if !path.is_absolute() {
                 return refused(format!("setting `{key}` must be an absolute path, not {}", path.display()));
             }
+        }
+        if self.s3_access_key.is_some() != self.s3_secret_key.is_some() {
+            return refused(
+                "settings `s3_access_key` and `s3_secret_key` go together; one of them is missing".into(),
+            );
         }
         if self.retention_days == 0 {
             return refused("setting `retention_days` must be at least 1".into());
@@ -227,7 +279,8 @@ impl Settings {
     pub fn shown(&self) -> Vec<Shown> {
         let worked_out = |key: &str| match key {
             "data" => Some(self.data.display().to_string()),
-            "repository" => Some(self.repository.display().to_string()),
+            "repository" => Some(self.repository.to_string()),
+            "repository_key" => Some(repository::keys(self).path().display().to_string()),
             "run_dir" => Some(self.run_dir.display().to_string()),
             "url" => Some(self.control_url()),
             _ => None,
@@ -239,6 +292,14 @@ impl Settings {
             setting: row.setting,
         })
         .collect()
+    }
+
+    /// Whether somebody has said which data folder is meant.
+    pub fn names_data(&self) -> bool {
+        let named = |row: &daemon::settings::Row| {
+            row.setting.key == "data" && row.source.as_ref().is_some_and(|source| *source != Source::Default)
+        };
+        self.given.rows().iter().any(named)
     }
 
     /// Where control of this data folder is to be found, from this machine.
@@ -273,6 +334,11 @@ impl Settings {
         self.url.clone().or_else(published).unwrap_or_else(|| self.own_control_url())
     }
 
+    /// Where control keeps the heads of the audit's chains, outside of its database.
+    pub fn audit_heads(&self) -> PathBuf {
+        self.data.join("audit-heads.jsonl")
+    }
+
     /// What control is told.
     pub fn control(&self) -> control::Settings {
         control::Settings {
@@ -299,6 +365,16 @@ impl Settings {
                 "set HEDDLE_SERVICE_USER to an unprivileged user; PostgreSQL refuses to be made as root",
             )
         })
+    }
+}
+
+struct Place(Location);
+
+impl daemon::settings::Value for Place {
+    const EXPECTED: daemon::settings::Expected = "an absolute path, or `s3://bucket/prefix`";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 }
 
@@ -361,7 +437,8 @@ mod tests {
         assert_eq!(settings.data, folder.path());
         assert_eq!(settings.base_domain, "b.example");
         assert_eq!((settings.retention_days, settings.odoo_workers), (30, 2));
-        assert_eq!(settings.repository, folder.path().join("repository"));
+        assert_eq!(settings.repository, folder.path().join("repository").into());
+        assert_eq!(repository::keys(&settings).path(), folder.path().join("secrets/repository.key"));
         let shown = settings.shown();
         let source = |key| &shown.iter().find(|shown| shown.setting.key == key).unwrap().source;
         assert_eq!(*source("data"), Source::Flag);
@@ -380,6 +457,8 @@ mod tests {
         assert!(wrong("HEDDLE_RETENTION_DAYS", "0").detail.contains("at least 1"));
         assert!(wrong("HEDDLE_LOG_FORMAT", "xml").detail.contains("`text` or `json`"));
         assert!(wrong("HEDDLE_DATA", "here").detail.contains("absolute"));
+        assert!(wrong("HEDDLE_REPOSITORY", "s3:bucket").detail.contains("s3://bucket/prefix"));
+        assert!(wrong("HEDDLE_S3_ACCESS_KEY", "key").detail.contains("go together"));
         assert!(wrong("HEDDLE_CONFIG", "/nonexistent/h.toml").detail.contains("/nonexistent/h.toml"));
     }
 
@@ -389,6 +468,17 @@ mod tests {
             load(Global::default(), &[("HEDDLE_DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
         assert_eq!(settings.database_url.as_deref(), Some("postgres://u:hunter2@h/d"));
         assert!(!format!("{:?}", settings.shown()).contains("hunter2"));
+        let bucket = [
+            ("HEDDLE_REPOSITORY", "s3://heddle/a"),
+            ("HEDDLE_S3_ENDPOINT", "http://127.0.0.1:8333"),
+            ("HEDDLE_S3_ACCESS_KEY", "key"),
+            ("HEDDLE_S3_SECRET_KEY", "hunter3"),
+        ];
+        let settings = load(Global::default(), &bucket).unwrap();
+        let Location::S3(place) = &settings.repository else { panic!("{:?}", settings.repository) };
+        assert_eq!((&*place.bucket, &*place.prefix), ("heddle", "a"));
+        assert_eq!(place.endpoint.as_deref(), Some("http://127.0.0.1:8333"));
+        assert!(!format!("{:?}", settings.shown()).contains("hunter3"));
         for setting in TABLE {
             assert_eq!(setting.env, format!("HEDDLE_{}", setting.key.to_ascii_uppercase()));
         }

@@ -18,6 +18,14 @@ impl ShellCommand {
         self
     }
 
+    /// The same command for a recovery some of whose WAL is in `pg_wal` already,
+    /// marked as archived: for that it ends with 1 at once, at which PostgreSQL
+    /// reads what is there. The mark and not the segment tells, since PostgreSQL
+    /// gives segments that it has replayed the names of later ones.
+    pub fn unless_in_place(self) -> Self {
+        Self(format!("test ! -f pg_wal/archive_status/'%f'.done || exit 1; {}", self.0))
+    }
+
     /// The path, from the data directory, of the file to be read or written (`%p`).
     pub fn wal_path(mut self) -> Self {
         self.0.push_str(" '%p'");

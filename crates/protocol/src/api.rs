@@ -3,15 +3,17 @@
 //! `docs/reference/openapi.json`.
 
 use jiff::Timestamp;
+use model::access::Role;
 use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
+use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, RunKind, RunState};
+use model::run::{Level, Priority, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -41,6 +43,13 @@ pub struct Page<T> {
     /// Ask for the next piece with it as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A list that is never cut.
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -117,8 +126,22 @@ pub struct Environment {
     #[schema(schema_with = one_of::<Stage>)]
     pub stage: Stage,
     pub build: Uuid,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Since when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub archived_at: Option<Timestamp>,
+}
+
+/// Changes what an environment's tenants are made from.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeEnvironment {
+    /// A ready build of its project.
+    pub build: Uuid,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -171,8 +194,37 @@ pub struct Tenant {
     /// The first second it can be given back as.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restorable_from: Option<Timestamp>,
+    /// Grows with each change; `If-Match` names it.
+    pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// Changes what a tenant may use; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeTenant {
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = one_of::<Tier>)]
+    pub tier: Option<Tier>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000)]
+    pub max_users: Option<i32>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 1_125_899_906_842_624_i64)]
+    pub max_storage_bytes: Option<i64>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i32, required = false, minimum = 1, maximum = 1_000_000_000)]
+    pub max_ai_operations_per_day: Option<i32>,
+    /// Null: it does not end.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub subscription_ends_at: Option<Option<Timestamp>>,
+}
+
+/// A field that is there has a value; null is one only where the type says so.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// Takes a tenant out of service for good.
@@ -303,8 +355,31 @@ pub struct Run {
     pub state: RunState,
     pub tenant: Option<String>,
     pub project: Option<String>,
+    /// Its environment's name.
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub sha: Option<String>,
+    #[serde(default, rename = "ref")]
+    pub git_ref: Option<String>,
+    /// As it was asked with.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: serde_json::Value,
+    #[schema(schema_with = one_of::<Priority>)]
+    pub priority: Priority,
+    /// `pending`: it waits for one.
+    #[schema(schema_with = one_of::<model::run::Approval>)]
+    pub approval: model::run::Approval,
+    /// The runs that it waits for, or waited for; told of one run, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// How often a worker has claimed it.
     pub attempts: i32,
+    /// How often it may be tried; 1: a failure is its end.
+    pub max_attempts: i32,
     /// Why it failed or was cancelled.
     pub reason: Option<String>,
     pub hint: Option<String>,
@@ -312,10 +387,94 @@ pub struct Run {
     pub progress: Option<f64>,
     #[schema(value_type = String, format = DateTime)]
     pub queued_at: Timestamp,
+    /// After a failure: when it is tried again.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub run_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
+}
+
+/// One or more runs, queued together or not at all.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRuns {
+    #[schema(min_items = 1, max_items = 1000)]
+    pub runs: Vec<NewRun>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRun {
+    /// A project's name or id.
+    pub project: String,
+    /// The name or id of one of its environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// `probe`, or `backup` of a tenant. The other kinds follow from what is
+    /// asked for: a build, a tenant, a snapshot, a restore.
+    #[schema(schema_with = one_of::<RunKind>)]
+    pub kind: RunKind,
+    /// The name or id of a tenant of the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{7,64}$")]
+    pub sha: Option<String>,
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
+    pub git_ref: Option<String>,
+    /// An object of at most 16 KiB, kept and shown. A probe reads `ms`, how long
+    /// it takes, and `fail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<serde_json::Value>,
+    /// Asked twice under the same key, it is one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub idempotency_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = one_of_or_none::<Priority>)]
+    pub priority: Option<Priority>,
+    /// Runs of the same project that must have succeeded before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    pub after: Vec<Uuid>,
+    /// A worker must have all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub labels: Vec<String>,
+    /// How often it is tried before it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub attempts: Option<i32>,
+    /// Seconds that it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 604_800)]
+    pub deadline: Option<i32>,
+    /// While one run with this key is under way, the project gets no second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub unique_key: Option<String>,
+    /// Not before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub run_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueuedRuns {
+    /// In the order they were asked for.
+    pub runs: Vec<QueuedRun>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueuedRun {
+    pub id: Uuid,
+    /// False: it was there already, under the same idempotency or unique key.
+    pub new: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -329,6 +488,10 @@ pub struct RunEvent {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
+    /// For programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub payload: Option<serde_json::Value>,
 }
 
 /// One event of a run's stream, as its lines say it.
@@ -347,6 +510,159 @@ pub struct StreamEvent {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LogLines {
     pub lines: Vec<String>,
+}
+
+/// What a policy asks for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTerms {
+    /// How many different people must approve, none of them who asked; 0:
+    /// nobody, whatever a wider policy says.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    /// In which roles they are; default: owner and admin.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    /// Seconds after which what nobody decided on ends; default: a day.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPolicy {
+    pub project: String,
+    #[schema(schema_with = one_of::<Act>)]
+    pub act: Act,
+    /// Only in this environment of the project: its name.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Only in environments of this stage.
+    #[serde(default)]
+    #[schema(schema_with = one_of_or_none::<Stage>)]
+    pub stage: Option<Stage>,
+    /// As in PolicyTerms, here and below.
+    #[schema(minimum = 0, maximum = 10)]
+    pub approvals: i32,
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub roles: Option<Vec<Role>>,
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 2_592_000)]
+    pub expires_after: Option<i32>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    pub id: Uuid,
+    pub project: String,
+    #[schema(schema_with = one_of::<Act>)]
+    pub act: Act,
+    pub environment: Option<String>,
+    #[schema(schema_with = one_of_or_none::<Stage>)]
+    pub stage: Option<Stage>,
+    pub approvals: i32,
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// Seconds.
+    pub expires_after: i32,
+    pub version: i64,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Something that waits, or waited, for the approval of others.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    pub id: Uuid,
+    pub project: String,
+    /// `PROJECT/ENVIRONMENT`
+    pub environment: Option<String>,
+    #[schema(schema_with = one_of::<Act>)]
+    pub act: Act,
+    /// What it is about: `restore acme`.
+    pub summary: String,
+    /// The run that waits for it. An act without a run is asked for again once
+    /// it is granted.
+    pub run: Option<Uuid>,
+    #[schema(schema_with = one_of::<ApprovalState>)]
+    pub state: ApprovalState,
+    /// How many people must approve.
+    pub needed: i32,
+    /// In which roles of the project.
+    #[schema(value_type = Vec<String>)]
+    pub roles: Vec<Role>,
+    /// A login, or an API key's name.
+    pub requested_by: String,
+    /// While it is pending: who may still decide. Operators may as well.
+    pub waits_for: Vec<String>,
+    pub decisions: Vec<ApprovalDecision>,
+    #[schema(value_type = String, format = DateTime)]
+    pub asked_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub decided_at: Option<Timestamp>,
+}
+
+/// What one person has said.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalDecision {
+    pub by: String,
+    #[schema(schema_with = one_of::<Decision>)]
+    pub decision: Decision,
+    pub note: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decide {
+    /// Why; kept, and shown to who asked.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub note: Option<String>,
+}
+
+/// Ends an environment and archives its tenants.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DestroyEnvironment {
+    /// The environment's name once more, if it is production.
+    #[serde(default)]
+    pub confirm: Option<String>,
+}
+
+/// Who asks for a key of their own.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    #[schema(max_length = 100)]
+    pub login: String,
+    #[schema(format = Password, write_only)]
+    pub password: String,
+    /// What the key is called: the machine it is for.
+    #[schema(max_length = 100)]
+    pub name: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("login", &self.login).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A key just made, which is shown only this once.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoggedIn {
+    pub login: String,
+    /// `hk_…`
+    pub key: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
 }
 
 /// Whose secrets are meant: exactly one of the three.
@@ -410,11 +726,29 @@ pub struct Status {
     pub tenants: Vec<Tenant>,
 }
 
+/// Whether a worker takes nothing more.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    pub drain: bool,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStatus {
     pub name: String,
     pub version: String,
     pub alive: bool,
+    /// What it is made for; none: everything.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// It takes nothing more.
+    #[serde(default)]
+    pub draining: bool,
+    /// How many runs it has.
+    #[serde(default)]
+    pub runs: i64,
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
 }
@@ -423,28 +757,33 @@ pub struct WorkerStatus {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSchedule {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// Names it in the project, and begins the names of its snapshots:
-    /// `^[a-z0-9][a-z0-9-]{0,39}$`
+    /// Names it in the project, and begins the names of its snapshots.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,39}$", example = "nightly")]
     pub name: String,
     /// `snapshot` or `backup`
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(snapshot|backup)$", example = "snapshot")]
     pub action: Action,
     /// Only this environment's tenants; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// Only this tenant.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub tenant: Option<String>,
-    /// Minute, hour, day of the month, month and weekday, such as `30 2 * * 1-5`.
+    /// Minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: String,
-    /// Whose clocks it goes by, such as `Europe/Paris`; default: `UTC`.
+    /// Whose clocks it goes by; default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
     /// What becomes of times at which no control was there: `none`, `once`
     /// (the default: the latest is run) or `all`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// Default: true.
     #[serde(default)]
@@ -452,23 +791,23 @@ pub struct NewSchedule {
 }
 
 /// What is left out stays as it is.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
-    /// The version that was read; refused if it has changed since.
-    pub version: i64,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup)$")]
     pub action: Option<Action>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100, example = "30 2 * * 1-5")]
     pub cron: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(none|once|all)$")]
     pub catch_up: Option<CatchUp>,
     /// False pauses it. Times that pass while it is paused are not caught up.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
@@ -522,18 +861,23 @@ pub struct ScheduleRan {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMaintenanceWindow {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: String,
-    /// `^[a-z0-9][a-z0-9-]{0,62}$`
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "sunday")]
     pub name: String,
     /// Only this environment's; the name without the project's.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "production")]
     pub environment: Option<String>,
     /// When it opens: minute, hour, day of the month, month and weekday.
+    #[schema(max_length = 100, example = "0 2 * * SUN")]
     pub cron: String,
     /// Default: `UTC`.
     #[serde(default)]
+    #[schema(max_length = 60, example = "Europe/Paris")]
     pub zone: Option<String>,
-    /// For how long it is open: 1 to 1,440.
+    /// For how long it is open.
+    #[schema(minimum = 1, maximum = 1440)]
     pub minutes: i32,
 }
 

@@ -113,18 +113,40 @@ impl Client {
         self.send(Method::POST, path, Some(body), Some(idempotency_key)).await
     }
 
+    /// Changes what is still at that version.
+    pub async fn patch<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        version: i64,
+    ) -> Result<A, ClientError> {
+        self.conditional(Method::PATCH, path, body, Some(version)).await
+    }
+
     pub async fn put<A: DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
         version: Option<i64>,
     ) -> Result<A, ClientError> {
+        self.conditional(Method::PUT, path, body, version).await
+    }
+
+    async fn conditional<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+        version: Option<i64>,
+    ) -> Result<A, ClientError> {
         let version = version.map(|version| ("If-Match", format!("\"{version}\"")));
-        self.sent(Method::PUT, path, Some(body), version)
-            .await?
-            .json()
-            .await
-            .map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+        let answer = self.sent(method, path, Some(body), version).await?;
+        answer.json().await.map_err(|source| ClientError::Answer { path: path.to_owned(), source })
+    }
+
+    /// A request whose answer says no more than that it was carried out.
+    pub async fn tell(&self, path: &str) -> Result<(), ClientError> {
+        self.sent(Method::POST, path, None::<&()>, None).await.map(drop)
     }
 
     /// `version`: the one that must be there now.

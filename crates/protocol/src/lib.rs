@@ -3,7 +3,8 @@
 //! with a client for each.
 
 pub mod api;
+pub mod audit;
 pub mod client;
 pub mod internal;
-
+pub mod people;
 pub mod schema;

@@ -1,20 +1,22 @@
 //! Extractors that refuse with [`Failure`]s.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use control::{Asked, Control, Kind, Principal};
+use control::{Asked, Control, Principal};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use crate::WebState;
-use crate::failure::Failure;
+use crate::failure::{Failure, innermost};
+use crate::limit::Who;
 use crate::request::RequestId;
 
 /// A JSON body.
@@ -32,16 +34,19 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Json<T> {
         }
         // Serde would read an array as the fields in their order.
         if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(Failure::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Kind::Invalid.as_str(),
-                "the body does not fit: it must be an object",
-            )
-            .hint("docs/reference/openapi.json describes every request's body."));
+            return Err(Failure::unfit("it must be an object"));
         }
-        let request = Request::from_parts(parts, Body::from(bytes));
-        let axum::Json(body) = axum::Json::from_request(request, state).await?;
-        Ok(Self(body))
+        let request = Request::from_parts(parts, Body::from(bytes.clone()));
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            // Serde calls it a fault of the syntax that null is no word.
+            Err(JsonRejection::JsonSyntaxError(fault))
+                if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() =>
+            {
+                Err(Failure::unfit(innermost(&fault)))
+            }
+            Err(rejection) => Err(rejection.into()),
+        }
     }
 }
 
@@ -118,20 +123,34 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
-    let key = bearer(&parts).ok_or_else(|| {
-        Failure::unauthenticated("the request has no API key")
-            .hint("Send the header Authorization: Bearer hk_…")
-    })?;
-    let principal = state.control.verify_api_key(key).await?;
-    let principal = principal.from(address(&parts), request_id(&parts));
+    let stranger = Who::at(peer(&parts));
+    state.limiter.look(stranger)?;
+    let verified = match bearer(&parts) {
+        Some(key) => state.control.verify_api_key(key).await.map_err(Failure::from),
+        None => Err(Failure::unauthenticated("the request has no API key")
+            .hint("Send the header Authorization: Bearer hk_…")),
+    };
+    let principal = match verified {
+        Ok(principal) => principal.from(address(&parts), request_id(&parts)),
+        Err(failure) if failure.status == StatusCode::UNAUTHORIZED => {
+            state.limiter.take(stranger)?;
+            return Err(failure);
+        }
+        Err(failure) => return Err(failure),
+    };
+    state.limiter.take(Who::Caller(principal.requester))?;
     parts.extensions.insert(Acting(state.control.acting_as(&principal)));
     parts.extensions.insert(principal);
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// Where a request comes from, if it came over a socket.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}
+
 pub(crate) fn address(parts: &Parts) -> Option<String> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string())
+    peer(parts).map(|address| address.to_string())
 }
 
 pub(crate) fn request_id(parts: &Parts) -> Option<String> {
@@ -166,9 +185,20 @@ pub(crate) fn from_platform(parts: &Parts, state: &WebState) -> bool {
     bearer(parts).is_some_and(|key| state.platform_key.as_bytes().ct_eq(key.as_bytes()).into())
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(crate) fn bearer(parts: &Parts) -> Option<&str> {
     let (scheme, key) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+}
+
+/// Where the request comes from, as far as it can be told.
+pub(crate) struct Address(pub String);
+
+impl FromRequestParts<WebState> for Address {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, Failure> {
+        Ok(Self(address(parts).unwrap_or_else(|| "unknown".into())))
+    }
 }
 
 #[cfg(test)]

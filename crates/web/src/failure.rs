@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::{BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,6 +20,8 @@ pub(crate) struct Failure {
     pub kind: &'static str,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
     /// Set where the fault is ours; goes to the log and to nobody else.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -27,7 +30,7 @@ pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
     pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), hint: None, cause: None }
+        Self { status, kind, detail: detail.into(), hint: None, retry_after: None, cause: None }
     }
 
     #[must_use]
@@ -38,6 +41,13 @@ impl Failure {
 
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Kind::Invalid.as_str(), detail)
+    }
+
+    /// A body that is JSON, and not what is asked for.
+    pub fn unfit(why: impl std::fmt::Display) -> Self {
+        let detail = format!("the body does not fit: {why}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Kind::Invalid.as_str(), detail)
+            .hint("docs/reference/openapi.json describes every request's body.")
     }
 
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
@@ -55,8 +65,15 @@ impl Failure {
             kind: "internal",
             detail: "Heddle failed to do this. Nothing is known to be wrong with the request.".into(),
             hint: Some("Control's log names the cause beside this request id.".into()),
+            retry_after: None,
             cause: Some(cause.into()),
         }
+    }
+
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     pub fn problem(&self, request_id: String) -> Problem {
@@ -65,9 +82,27 @@ impl Failure {
             title: self.title().into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),
-            hint: self.hint.clone(),
+            hint: self.hint.clone().or_else(|| self.usual_hint().map(str::to_owned)),
             request_id,
         }
+    }
+
+    /// What to do where nothing better is known.
+    fn usual_hint(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            "invalid" => "docs/reference/openapi.json says what a good request looks like.",
+            "unauthenticated" => "Sign in, or send a key that is valid.",
+            "forbidden" => "An owner or admin of the project gives permissions.",
+            "not-found" => "The lists show what there is.",
+            "taken" => "Choose another name.",
+            "wrong-state" => "Look at it again: its state says what can be done with it now.",
+            "changed" => "Read it again, and change it if that is still what you want.",
+            "stale" => "Another lease holds it: give it up.",
+            "key-reused" => "Use a new key for each new request.",
+            "too-many" => "Wait a little, and try again.",
+            "unavailable" => "Try again in a little while.",
+            _ => return None,
+        })
     }
 
     pub fn title(&self) -> &'static str {
@@ -76,10 +111,12 @@ impl Failure {
             "unauthenticated" => "Not signed in",
             "forbidden" => "Not allowed",
             "not-found" => "Not found",
+            "needs-approval" => "Waits for an approval",
             "taken" => "Already taken",
             "wrong-state" => "Not possible in its present state",
+            "changed" => "Changed meanwhile",
+            "unconditional" => "Which version?",
             "stale" => "Out of date",
-            "changed" => "Changed by somebody else",
             "key-reused" => "Idempotency key used before",
             "too-many" => "Too many attempts",
             "unavailable" => "Not available right now",
@@ -98,6 +135,7 @@ impl From<control::Error> for Failure {
                 kind: refusal.kind.as_str(),
                 detail: refusal.detail,
                 hint: refusal.hint,
+                retry_after: refusal.retry_after,
                 cause: None,
             },
             ours => Self::ours(ours),
@@ -157,16 +195,16 @@ impl From<JsonRejection> for Failure {
                 Self::invalid(format!("the body is no valid JSON: {}", innermost(&error)))
                     .hint("docs/reference/openapi.json describes every request's body.")
             }
-            JsonRejection::JsonDataError(error) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Kind::Invalid.as_str(),
-                format!("the body does not fit: {}", innermost(&error)),
-            )
-            .hint("docs/reference/openapi.json describes every request's body."),
+            JsonRejection::JsonDataError(error) => Self::unfit(innermost(&error)),
             other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             other => Self::invalid(format!("the body cannot be read: {}", innermost(&other))),
         }
     }
+}
+
+/// Whole ones, so that it is not too early.
+pub(crate) fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from((wait.as_secs_f64().ceil() as u64).max(1))
 }
 
 fn too_large() -> Failure {
@@ -175,7 +213,7 @@ fn too_large() -> Failure {
 }
 
 /// The extractors' own texts only repeat what their source says better.
-fn innermost(error: &dyn StdError) -> String {
+pub(crate) fn innermost(error: &dyn StdError) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -188,6 +226,9 @@ impl IntoResponse for Failure {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds(wait));
         }
         response.extensions_mut().insert(Arc::new(self));
         response

@@ -10,7 +10,10 @@ mod etag;
 mod extract;
 mod failure;
 mod internal;
+mod limit;
 mod live;
+mod metric;
+mod refusal;
 mod request;
 
 use std::future::Future;
@@ -29,6 +32,8 @@ use tokio::sync::watch;
 use crate::failure::Failure;
 
 pub use api::openapi_json;
+pub use limit::Rate;
+pub use metric::Metrics;
 
 /// Requests with more than this are refused before they are read.
 const LARGEST_BODY: usize = 1 << 20;
@@ -36,6 +41,9 @@ const LARGEST_BODY: usize = 1 << 20;
 /// Connections that are still busy this long after the shutdown began are
 /// dropped: long polls and browsers ask again.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// Of one key or session, unless something else is set.
+const REQUESTS_PER_SECOND: u32 = 100;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -45,11 +53,30 @@ pub struct WebState {
     pub platform_key: Arc<str>,
     /// Marks the console's cookies `Secure`: set where visitors reach it only over TLS.
     pub secure_cookies: bool,
+    /// Shows `/metrics` to everybody on this machine, tenants' Odoos included.
+    pub metrics_on_loopback: bool,
+    /// What was counted of requests.
+    pub metrics: Metrics,
+    limiter: Arc<limit::Limiter>,
 }
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
-        Self { control, platform_key: platform_key.into(), secure_cookies: false }
+        let limiter = Arc::new(limit::Limiter::new(Rate::per_second(REQUESTS_PER_SECOND)));
+        Self {
+            control,
+            platform_key: platform_key.into(),
+            secure_cookies: false,
+            metrics_on_loopback: false,
+            metrics: Metrics::default(),
+            limiter,
+        }
+    }
+
+    /// How many requests one key or session may make; None: any number.
+    #[must_use]
+    pub fn limited(self, rate: Option<Rate>) -> Self {
+        Self { limiter: Arc::new(limit::Limiter::new(rate)), ..self }
     }
 }
 
@@ -59,11 +86,13 @@ pub fn router(state: WebState) -> Router {
         .nest("/internal", internal::router(&state))
         .route("/api/openapi.json", get(api::document))
         .route("/healthz", get(healthy))
+        .route("/metrics", get(metric::show))
         .merge(console::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(request::finish))
+        .layer(middleware::from_fn_with_state(state.clone(), metric::count))
         .with_state(state)
 }
 

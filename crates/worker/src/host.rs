@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use archive::{ArchiveService, Repository};
 use model::program::{Identity, ProgramId, ProgramState};
+use model::run::WorkerKind;
 use model::{DatabaseName, TenantId, WorkerId};
 use postgres::{Binaries, OsUser};
 use protocol::client::Client;
@@ -30,6 +31,8 @@ pub struct Host {
     pub initdb_user: Option<OsUser>,
     pub control: Client,
     pub odoo_workers: u16,
+    /// What runs it takes; none: all.
+    pub kinds: Vec<WorkerKind>,
     pub heddle: std::path::PathBuf,
     /// This process as control knows it, once it has registered.
     worker: OnceLock<WorkerId>,
@@ -55,9 +58,9 @@ impl Host {
             let hint = error.hint().to_owned();
             Failure::new("find PostgreSQL").caused_by(error).hint(hint)
         })?;
-        let repository = config.repository;
+        let (place, keys) = (config.repository, config.keys);
         let repository =
-            blocking(move || Repository::open_or_create(repository).doing("open the repository")).await?;
+            blocking(move || Repository::open_or_create(place, keys).doing("open the repository")).await?;
         Ok(Self {
             driver: Arc::new(ProcessDriver::new(layout.programs(), config.heddle.clone())),
             archive: ArchiveService::new(repository.clone()),
@@ -66,6 +69,7 @@ impl Host {
             initdb_user: initdb_user(config.service_user.as_deref(), root)?,
             control: config.control,
             odoo_workers: config.odoo_workers,
+            kinds: config.kinds,
             heddle: config.heddle,
             layout,
             worker: OnceLock::new(),
@@ -119,7 +123,7 @@ impl Host {
         self.control
             .post::<serde_json::Value>(
                 &format!("/internal/workers/{worker}/observed"),
-                &Observed { tenants, disks: Vec::new(), wal: Vec::new() },
+                &Observed { tenants, ..Observed::default() },
             )
             .await
             .map_err(|source| Failure::new("tell control what was seen").caused_by(source))?;

@@ -99,7 +99,7 @@ fn repository(root: &Path, left: &mut Vec<String>) -> Result<()> {
         for lineage in names(&lineages)? {
             let backups = lineages.join(lineage).join("backups");
             for backup in names(&backups)? {
-                if !backups.join(&backup).join("manifest.json").exists() {
+                if !backups.join(&backup).join("manifest").exists() {
                     left.push(format!("backup {backup} without a manifest"));
                 }
             }

@@ -1,55 +1,39 @@
-//! Copying a data directory that is in use: files come, go, grow and shrink
-//! meanwhile; the WAL of the backup makes up for all of it.
+//! Copying a data directory that is in use into packs, several at once. Files
+//! come, go, grow and shrink meanwhile; the WAL of the backup makes up for all
+//! of it.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use model::BackupId;
+use model::lsn::Lsn;
 use sha2::{Digest, Sha256};
 
-use super::CHUNK;
-use super::manifest::{FileEntry, Stored};
-use crate::disk::{FileError, Temporary, failed};
-use crate::tree::{Folder, Kind, TreeError};
+use super::list::{self, CONTROL, Listed};
+use super::manifest::{DamagedPage, FileEntry, Pack, Part};
+use super::page::{self, PAGE, Page};
+use super::{CHUNK, PACK};
+use crate::disk::{FileError, Linked};
+use crate::repository::TenantArchive;
+use crate::store::Upload;
+use crate::tree::{Folder, TreeError};
 
-/// Folders that are kept empty: what is in them is of one running server only,
-/// or comes from the repository's WAL.
-const EMPTY: &[&str] = &[
-    "pg_wal",
-    "pg_dynshmem",
-    "pg_notify",
-    "pg_replslot",
-    "pg_serial",
-    "pg_snapshots",
-    "pg_stat_tmp",
-    "pg_subtrans",
-];
+/// So small that a small cell is read by several threads too.
+const SMALLEST: u64 = 4 << 20;
 
-/// Files at the top that are not the cluster's data.
-const SKIPPED: &[&str] = &[
-    "backup_label",
-    "backup_label.old",
-    "backup_manifest",
-    "current_logfiles",
-    "current_logfiles.tmp",
-    "postgresql.auto.conf.tmp",
-    "postmaster.opts",
-    "postmaster.pid",
-    "recovery.done",
-    "recovery.signal",
-    "standby.signal",
-    "tablespace_map",
-    "tablespace_map.old",
-];
+/// A page that does not match its checksum may be in the midst of a write.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(10);
 
-const CONTROL: &str = "global/pg_control";
-
-/// PostgreSQL writes its control file in one block of this size.
-const CONTROL_SIZE: usize = 8192;
-
-/// No path in a data directory is deeper than `base/5/t3_16384`.
-const DEPTH: usize = 6;
+/// More damaged pages than these are not listed.
+const MOST_DAMAGED: usize = 1000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -67,274 +51,450 @@ pub enum CopyError {
     Tree(#[from] TreeError),
     #[error("read {path}")]
     Read { path: String, source: io::Error },
-    #[error("write the backup's data")]
-    Write { source: io::Error },
+    #[error("write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} is in the repository already", .0.display())]
+    Taken(PathBuf),
     #[error(transparent)]
     File(#[from] FileError),
 }
 
+/// What is copied.
+pub(super) struct Source<'a> {
+    pub data: &'a Folder,
+    pub system_identifier: u64,
+    /// Where replay will start.
+    pub start: Lsn,
+    /// Whether the cluster's pages have checksums.
+    pub checksums: bool,
+    /// What only the changes since are copied of.
+    pub base: Option<Base>,
+}
+
+/// An earlier backup.
+pub(super) struct Base {
+    pub id: BackupId,
+    pub start: Lsn,
+    /// The sizes of its files.
+    pub files: HashMap<String, u64>,
+}
+
 pub(super) struct Copied {
-    pub data: Temporary,
-    pub stored: Stored,
+    pub packs: Vec<Pack>,
     pub directories: Vec<String>,
     pub files: Vec<FileEntry>,
+    pub damaged: Vec<DamagedPage>,
     pub size: u64,
+    pub stored: u64,
     pub postgres: String,
+    /// Their locks tell others that the packs are no leftovers.
+    pub held: Vec<Upload>,
 }
 
-/// Copies the data directory into a compressed tar. `progress` gets the bytes
-/// read and the bytes expected.
-pub(super) fn copy(
-    data: &Folder,
-    system_identifier: u64,
-    temporary: Temporary,
-    progress: &dyn Fn(u64, u64),
-) -> Result<Copied, CopyError> {
-    let postgres = String::from_utf8_lossy(&data.read("PG_VERSION", 64)?).trim().to_owned();
-    let mut listing = Listing::default();
-    list(data, "", &mut listing)?;
-    listing.files.sort_unstable();
-    listing.directories.sort_unstable();
-    let expected = listing.size;
+/// A piece of a file that is to be in a pack.
+struct Piece {
+    file: usize,
+    at: u64,
+    /// None: the whole file, whatever its size is when it is opened.
+    length: Option<u64>,
+}
 
-    let out = Hashed::new(BufWriter::with_capacity(
-        CHUNK,
-        temporary.file.try_clone().map_err(failed("write", temporary.path()))?,
-    ));
-    let mut encoder = zstd::Encoder::new(out, 3).map_err(write)?;
-    encoder.include_checksum(true).map_err(write)?;
-    let mut tar = tar::Builder::new(encoder);
-    let mut files = Vec::with_capacity(listing.files.len() + 1);
-    let mut done = 0;
-    for path in listing.files {
-        let (file, stat) = match data.file_at(&path) {
-            Ok(found) => found,
-            Err(error) if error.is_missing() => continue,
-            Err(error) if error.is_link() => return Err(CopyError::Link(data.path().join(path))),
-            Err(error) => return Err(error.into()),
-        };
-        let size = u64::try_from(stat.st_size).unwrap_or(0);
-        let mut source = Steady::new(file, size);
-        append(&mut tar, &path, size, &mut source)?;
-        if let Some(error) = source.error {
-            return Err(CopyError::Read { path, source: error });
+/// A pack that was written.
+struct Packed {
+    pack: Pack,
+    upload: Upload,
+    /// By the listed file; None: it was gone.
+    parts: Vec<(usize, Option<Done>)>,
+    damaged: Vec<DamagedPage>,
+}
+
+/// A piece that was copied.
+struct Done {
+    part: Part,
+    /// Bytes of the file that it stands for.
+    covers: u64,
+    /// The rest of them are the base's.
+    base: bool,
+}
+
+/// What all threads of a copy share.
+struct Copy<'a> {
+    archive: &'a TenantArchive,
+    /// Where the packs go.
+    folder: &'a Path,
+    source: &'a Source<'a>,
+    files: &'a [Listed],
+    expected: u64,
+    done: Mutex<u64>,
+    progress: Mutex<&'a mut (dyn FnMut(u64, u64) + Send)>,
+    broken_off: AtomicBool,
+}
+
+/// Copies the data directory into packs below `folder`, each durable. `progress`
+/// gets the bytes read and the bytes expected.
+pub(super) fn copy(
+    archive: &TenantArchive,
+    folder: &Path,
+    source: &Source<'_>,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Copied, CopyError> {
+    let data = source.data;
+    let postgres = String::from_utf8_lossy(&data.read("PG_VERSION", 64)?).trim().to_owned();
+    let listing = list::list(data)?;
+    // Each holds up to a pack in memory on its way to a bucket.
+    let width = archive.inner.store.width().clamp(2, 4);
+    let target = (listing.size / (2 * width as u64)).clamp(SMALLEST, PACK);
+    let plan = plan(&listing.files, target);
+    let copy = Copy {
+        archive,
+        folder,
+        source,
+        files: &listing.files,
+        expected: listing.size,
+        done: Mutex::new(0),
+        progress: Mutex::new(progress),
+        broken_off: AtomicBool::new(false),
+    };
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut packed = Vec::new();
+        while !copy.broken_off.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(pieces) = plan.get(number) else { break };
+            match copy.pack(number, pieces) {
+                Ok(mut done) => {
+                    // One for each thread keeps the folder from being swept.
+                    let held = packed.is_empty().then_some(done.upload);
+                    packed.push((number, done.pack, std::mem::take(&mut done.parts), done.damaged, held));
+                }
+                Err(error) => {
+                    copy.broken_off.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
         }
-        files.push(FileEntry { path, size, sha256: hex::encode(source.hash.finalize()) });
-        done += size;
-        progress(done, expected.max(done));
-    }
+        Ok(packed)
+    };
+    let mut packed = thread::scope(|scope| {
+        let threads: Vec<_> = (0..width).map(|_| scope.spawn(work)).collect();
+        let mut packed = Vec::new();
+        let mut failed = None;
+        for thread in threads {
+            match thread.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                Ok(some) => packed.extend(some),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(packed), Err)
+    })?;
+    packed.sort_by_key(|(number, ..)| *number);
 
     // The control file last: it must not be older than any file it speaks of.
-    let control = read_control(data, system_identifier)?;
-    append(&mut tar, CONTROL, control.len() as u64, &mut &control[..])?;
-    let sha256 = hex::encode(Sha256::digest(&control));
-    files.push(FileEntry { path: CONTROL.to_owned(), size: control.len() as u64, sha256 });
-    done += control.len() as u64;
-
-    let encoder = tar.into_inner().map_err(write)?;
-    let mut out = encoder.finish().map_err(write)?;
-    out.flush().map_err(write)?;
-    let sha256 = hex::encode(out.hash.finalize());
-    let stored = Stored { name: "data.tar.zst".to_owned(), size: out.count, sha256 };
-    temporary.sync()?;
-    progress(done, done);
-    Ok(Copied { data: temporary, stored, directories: listing.directories, files, size: done, postgres })
-}
-
-fn write(source: io::Error) -> CopyError {
-    CopyError::Write { source }
-}
-
-fn append<W: Write>(
-    tar: &mut tar::Builder<W>,
-    path: &str,
-    size: u64,
-    content: &mut dyn Read,
-) -> Result<(), CopyError> {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(size);
-    header.set_mode(0o600);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    tar.append_data(&mut header, path, content).map_err(write)
-}
-
-#[derive(Default)]
-struct Listing {
-    directories: Vec<String>,
-    files: Vec<String>,
-    size: u64,
-}
-
-fn list(folder: &Folder, at: &str, listing: &mut Listing) -> Result<(), CopyError> {
-    for entry in folder.entries()? {
-        let Some(name) = entry.name else { return Err(CopyError::Name(folder.path().to_owned())) };
-        let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
-        if is_skipped(&path, &name) {
-            continue;
+    let control = list::read_control(data, source.system_identifier)?;
+    let number = packed.len();
+    let last = copy.write(number, |sealer| sealer.write_all(&control))?;
+    let mut files: Vec<_> = listing.files.iter().map(|file| Some(entry(&file.path))).collect();
+    let mut copied = Copied {
+        packs: Vec::with_capacity(number + 1),
+        directories: listing.directories,
+        files: Vec::new(),
+        damaged: Vec::new(),
+        size: 0,
+        stored: 0,
+        postgres,
+        held: Vec::new(),
+    };
+    for (_, pack, parts, damaged, held) in packed {
+        copied.packs.push(pack);
+        copied.damaged.extend(damaged);
+        copied.held.extend(held);
+        for (file, part) in parts {
+            match (&mut files[file], part) {
+                (Some(entry), Some(done)) => {
+                    entry.size += done.covers;
+                    entry.base = done.base;
+                    entry.parts.push(done.part);
+                }
+                (entry, None) => *entry = None,
+                (None, _) => {}
+            }
         }
-        let emptied = EMPTY.contains(&&*path);
-        match entry.kind {
-            // Where the WAL is does not matter: none of it is copied.
-            Kind::Link if path == "pg_wal" => listing.directories.push(path),
-            Kind::Link => return Err(CopyError::Link(folder.path().join(name))),
-            Kind::Other => return Err(CopyError::Special(folder.path().join(name))),
-            Kind::Folder if emptied => listing.directories.push(path),
-            Kind::Folder => {
-                let inner = match folder.folder(&name) {
-                    Ok(inner) => inner,
-                    // A database that was dropped meanwhile.
-                    Err(error) if error.is_missing() => continue,
-                    Err(error) => return Err(error.into()),
-                };
-                if path.matches('/').count() >= DEPTH {
-                    return Err(CopyError::Special(inner.path().to_owned()));
-                }
-                list(&inner, &path, listing)?;
-                listing.directories.push(path);
+    }
+    copied.damaged.truncate(MOST_DAMAGED);
+    copied.files = files.into_iter().flatten().collect();
+    // A part of nothing holds nothing.
+    copied.files.iter_mut().for_each(|file| file.parts.retain(|part| part.length > 0));
+    let sha256 = hex::encode(Sha256::digest(&control));
+    let length = control.len() as u64;
+    let part = Part { pack: number as u32, offset: 0, length, at: 0, sha256, blocks: Vec::new() };
+    copied.files.push(FileEntry { size: length, parts: vec![part], ..entry(CONTROL) });
+    copied.packs.push(last.0);
+    copied.held.push(last.1);
+    copied.size = copied.files.iter().map(|file| file.size).sum();
+    copied.stored = copied.packs.iter().map(|pack| pack.stored).sum();
+    archive.inner.store.settle(folder)?;
+    let size = copied.size;
+    copy.progress.into_inner().unwrap_or_else(PoisonError::into_inner)(size, size);
+    Ok(copied)
+}
+
+fn entry(path: &str) -> FileEntry {
+    FileEntry { path: path.to_owned(), size: 0, base: false, parts: Vec::new() }
+}
+
+/// Which pieces of which files go together.
+fn plan(files: &[Listed], target: u64) -> Vec<Vec<Piece>> {
+    let target = target / PAGE as u64 * PAGE as u64;
+    let (mut packs, mut pack, mut room) = (Vec::new(), Vec::new(), target);
+    for (file, listed) in files.iter().enumerate() {
+        let mut at = 0;
+        loop {
+            if room == 0 {
+                packs.push(std::mem::take(&mut pack));
+                room = target;
             }
-            Kind::File if path == CONTROL => {}
-            Kind::File => {
-                if let Ok((_, stat)) = folder.file(&name) {
-                    listing.size += u64::try_from(stat.st_size).unwrap_or(0);
-                }
-                listing.files.push(path);
+            let left = listed.size - at;
+            if at == 0 && left <= room {
+                pack.push(Piece { file, at, length: None });
+                room -= left;
+                break;
             }
+            // Cut where a page ends.
+            let length = left.min(room / PAGE as u64 * PAGE as u64);
+            if length == 0 {
+                room = 0;
+                continue;
+            }
+            pack.push(Piece { file, at, length: Some(length) });
+            room -= length;
+            at += length;
+            if at == listed.size {
+                break;
+            }
+        }
+    }
+    if !pack.is_empty() {
+        packs.push(pack);
+    }
+    packs
+}
+
+impl Copy<'_> {
+    /// Writes a pack, durably.
+    fn write(
+        &self,
+        number: usize,
+        fill: impl FnOnce(&mut crate::seal::Sealer<Upload>) -> io::Result<()>,
+    ) -> Result<(Pack, Upload), CopyError> {
+        let name = format!("{number:06}");
+        let path = self.folder.join(&name);
+        let failed = |source| CopyError::Write { path: path.clone(), source };
+        let mut sealer = self.archive.begin_object(&path)?;
+        fill(&mut sealer).map_err(failed)?;
+        let content = sealer.content();
+        let sealed = sealer.finish().map_err(failed)?;
+        let mut upload = sealed.inner;
+        upload.sync()?;
+        if upload.place()? == Linked::Taken {
+            return Err(CopyError::Taken(path));
+        }
+        Ok((Pack { name, content, stored: sealed.stored }, upload))
+    }
+
+    fn pack(&self, number: usize, pieces: &[Piece]) -> Result<Packed, CopyError> {
+        let (mut parts, mut damaged, mut failed) = (Vec::new(), Vec::new(), None);
+        let written = self.write(number, |sealer| {
+            let mut buffer = vec![0; CHUNK];
+            for piece in pieces {
+                let offset = sealer.content();
+                match self.piece(piece, &mut buffer, sealer, &mut damaged) {
+                    Ok(Some(mut done)) => {
+                        (done.part.pack, done.part.offset) = (number as u32, offset);
+                        parts.push((piece.file, Some(done)));
+                    }
+                    Ok(None) => parts.push((piece.file, None)),
+                    Err(PieceError::Seal(error)) => return Err(error),
+                    Err(PieceError::Copy(error)) => {
+                        failed = Some(error);
+                        return Err(io::ErrorKind::Interrupted.into());
+                    }
+                }
+            }
+            Ok(())
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let (pack, upload) = written?;
+        Ok(Packed { pack, upload, parts, damaged })
+    }
+
+    /// Copies a piece; None: the file is gone.
+    fn piece(
+        &self,
+        piece: &Piece,
+        buffer: &mut [u8],
+        to: &mut dyn Write,
+        damaged: &mut Vec<DamagedPage>,
+    ) -> Result<Option<Done>, PieceError> {
+        let path = &self.files[piece.file].path;
+        let (file, stat) = match self.source.data.file_at(path) {
+            Ok(found) => found,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) if error.is_link() => {
+                return Err(CopyError::Link(self.source.data.path().join(path)).into());
+            }
+            Err(error) => return Err(CopyError::from(error).into()),
+        };
+        let mut length = piece.length.unwrap_or_else(|| u64::try_from(stat.st_size).unwrap_or(0));
+        let pages = page::first_block(path).filter(|_| self.source.checksums);
+        let since = self.source.base.as_ref().filter(|_| pages.is_some() && page::tells_changes(path));
+        let since = since.and_then(|base| Some((base.start, *base.files.get(path)?)));
+        if since.is_some() {
+            // A page that is just being added is in the WAL.
+            length -= length % PAGE as u64;
+        }
+        let read_failed = |source| CopyError::Read { path: path.clone(), source };
+        let mut hash = Sha256::new();
+        let (mut at, mut stored, mut blocks) = (0, 0, Vec::new());
+        let mut store = |bytes: &[u8]| {
+            hash.update(bytes);
+            stored += bytes.len() as u64;
+            to.write_all(bytes).map_err(PieceError::Seal)
+        };
+        while at < length {
+            let chunk = &mut buffer[..usize::try_from(length - at).unwrap_or(usize::MAX).min(CHUNK)];
+            let place = piece.at + at;
+            read_at(&file, chunk, place).map_err(read_failed)?;
+            if let Some(first) = pages {
+                for (index, bytes) in chunk.chunks_exact_mut(PAGE).enumerate() {
+                    let place = place + (index * PAGE) as u64;
+                    let block = place / PAGE as u64;
+                    let whole = self.settle_page(&file, bytes, first + block, place).map_err(read_failed)?;
+                    if !whole {
+                        damaged.push(DamagedPage { path: path.clone(), at: place });
+                    }
+                    if let Some((start, known)) = since
+                        && (!whole || place >= known || page::is_new(bytes) || page::lsn(bytes) >= start)
+                    {
+                        add(&mut blocks, block as u32);
+                        store(bytes)?;
+                    }
+                }
+            }
+            if since.is_none() {
+                store(chunk)?;
+            }
+            at += chunk.len() as u64;
+            self.tell(chunk.len() as u64);
+        }
+        let sha256 = hex::encode(hash.finalize());
+        let part = Part { pack: 0, offset: 0, length: stored, at: piece.at, sha256, blocks };
+        Ok(Some(Done { part, covers: length, base: since.is_some() }))
+    }
+
+    /// Whether a page is whole, or will be by replay; it is read again while it
+    /// does not look so.
+    fn settle_page(&self, file: &std::fs::File, bytes: &mut [u8], block: u64, at: u64) -> io::Result<bool> {
+        for look in 0.. {
+            if page::look(bytes, block, self.source.start) != Page::Broken {
+                return Ok(true);
+            }
+            if look == LOOKS {
+                break;
+            }
+            thread::sleep(PAUSE);
+            read_at(file, bytes, at)?;
+        }
+        Ok(false)
+    }
+
+    fn tell(&self, count: u64) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        *done += count;
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress(*done, self.expected.max(*done));
+    }
+}
+
+/// Adds a block to the runs of them.
+fn add(blocks: &mut Vec<(u32, u32)>, block: u32) {
+    match blocks.last_mut() {
+        Some((first, count)) if *first + *count == block => *count += 1,
+        _ => blocks.push((block, 1)),
+    }
+}
+
+/// Fills the buffer from a file; with zeros where the file does not reach any
+/// more, which replay puts right.
+fn read_at(file: &std::fs::File, buffer: &mut [u8], at: u64) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], at + filled as u64) {
+            Ok(0) => {
+                buffer[filled..].fill(0);
+                break;
+            }
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-fn is_skipped(path: &str, name: &str) -> bool {
-    SKIPPED.contains(&path)
-        || path == "heddle-recovery.conf"
-        || path.ends_with(".new")
-        || name.starts_with("pgsql_tmp")
-        || name.starts_with("pg_internal.init")
+enum PieceError {
+    Seal(io::Error),
+    Copy(CopyError),
 }
 
-/// The control file as one write of PostgreSQL left it, checked by its CRC.
-fn read_control(data: &Folder, expected: u64) -> Result<Vec<u8>, CopyError> {
-    for _ in 0..50 {
-        let bytes = data.folder("global")?.read("pg_control", CONTROL_SIZE as u64)?;
-        if bytes.len() == CONTROL_SIZE && has_valid_crc(&bytes) {
-            let found = bytes.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
-            if found != expected {
-                return Err(CopyError::WrongSystem { found, expected });
-            }
-            return Ok(bytes);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Err(CopyError::TornControl)
-}
-
-/// Whether some aligned word is the CRC-32C of all that stands before it; where
-/// it is depends on the version.
-fn has_valid_crc(control: &[u8]) -> bool {
-    let mut crc = 0;
-    control[..512].chunks_exact(4).enumerate().any(|(place, word)| {
-        let found = place >= 16 && word.first_chunk().map(|word| u32::from_le_bytes(*word)) == Some(crc);
-        crc = crc32c::crc32c_append(crc, word);
-        found
-    })
-}
-
-/// Gives exactly as many bytes as a file had when it was opened, hashing them:
-/// zeros for what it lost since, which replay puts right.
-struct Steady {
-    file: std::fs::File,
-    at: u64,
-    size: u64,
-    hash: Sha256,
-    /// Kept apart, so that it is not taken for a failed write.
-    error: Option<io::Error>,
-}
-
-impl Steady {
-    fn new(file: std::fs::File, size: u64) -> Self {
-        Self { file, at: 0, size, hash: Sha256::new(), error: None }
-    }
-}
-
-impl Read for Steady {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.size - self.at).unwrap_or(usize::MAX).min(buffer.len());
-        if wanted == 0 || self.error.is_some() {
-            return Ok(0);
-        }
-        let read = match self.file.read_at(&mut buffer[..wanted], self.at) {
-            Ok(0) => {
-                buffer[..wanted].fill(0);
-                wanted
-            }
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                self.error = Some(error);
-                return Ok(0);
-            }
-        };
-        self.at += read as u64;
-        self.hash.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
-/// Counts and hashes what passes.
-struct Hashed<W> {
-    inner: W,
-    hash: Sha256,
-    count: u64,
-}
-
-impl<W> Hashed<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), count: 0 }
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.count += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+impl From<CopyError> for PieceError {
+    fn from(error: CopyError) -> Self {
+        Self::Copy(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write as _;
 
-    #[test]
-    fn a_control_file_is_known_by_its_crc() {
-        let mut control = vec![0_u8; CONTROL_SIZE];
-        control[..8].copy_from_slice(&7_u64.to_le_bytes());
-        control[8..12].copy_from_slice(&1300_u32.to_le_bytes());
-        assert!(!has_valid_crc(&control));
-        let crc = crc32c::crc32c(&control[..288]);
-        control[288..292].copy_from_slice(&crc.to_le_bytes());
-        assert!(has_valid_crc(&control));
-        control[100] ^= 1;
-        assert!(!has_valid_crc(&control));
-    }
+    use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_file_that_shrank_is_filled_up() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"abc").unwrap();
-        io::Seek::rewind(&mut file).unwrap();
-        let mut read = Vec::new();
-        let mut steady = Steady::new(file, 6);
-        steady.read_to_end(&mut read).unwrap();
-        assert_eq!(read, b"abc\0\0\0");
-        assert_eq!(steady.hash.finalize(), Sha256::digest(&read));
+        let mut read = [7; 6];
+        read_at(&file, &mut read, 0).unwrap();
+        assert_eq!(&read, b"abc\0\0\0");
+        read_at(&file, &mut read, 9).unwrap();
+        assert_eq!(read, [0; 6]);
+    }
+
+    proptest! {
+        #[test]
+        fn each_byte_is_in_one_pack(sizes in prop::collection::vec(0_u64..200_000, 0..60)) {
+            let target = 65_536;
+            let files: Vec<_> =
+                sizes.iter().enumerate().map(|(n, size)| Listed { path: n.to_string(), size: *size }).collect();
+            let packs = plan(&files, target);
+            let mut reached = vec![None; files.len()];
+            for pack in &packs {
+                let mut sum = 0;
+                for piece in pack {
+                    let length = piece.length.unwrap_or(files[piece.file].size);
+                    prop_assert_eq!(reached[piece.file].unwrap_or(0), piece.at);
+                    prop_assert_eq!(piece.at % PAGE as u64, 0);
+                    reached[piece.file] = Some(piece.at + length);
+                    sum += length;
+                }
+                prop_assert!(sum <= target && !pack.is_empty());
+            }
+            for (file, reached) in files.iter().zip(reached) {
+                prop_assert_eq!(reached, Some(file.size));
+            }
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Giving a base backup back as a data directory.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown, fchown};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, chown, fchown};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use daemon::fault;
 use model::program::Identity;
@@ -12,10 +16,16 @@ use model::{BackupId, LineageId};
 use sha2::{Digest, Sha256};
 
 use super::CHUNK;
-use super::manifest::{FileEntry, Manifest};
+use super::manifest::{FileEntry, Manifest, Pack, Part};
 use crate::disk::{self, FileError, failed};
-use crate::record::{self, RecordError};
+use crate::object::is_damage;
+use crate::record::RecordError;
 use crate::repository::TenantArchive;
+use crate::seal::Opener;
+use crate::store::Content;
+
+/// No row of backups is longer.
+const LONGEST: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
@@ -25,10 +35,10 @@ pub enum ExtractError {
     Unsound(BackupId),
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    #[error("backup {backup} is damaged: {what}")]
-    Damaged { backup: BackupId, what: String },
-    #[error("read the data of backup {backup}")]
-    Data { backup: BackupId, source: io::Error },
+    #[error("pack {pack} of backup {backup} is damaged: {what}")]
+    Damaged { backup: BackupId, pack: String, what: String },
+    #[error("read pack {pack} of backup {backup}")]
+    Data { backup: BackupId, pack: String, source: io::Error },
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
@@ -46,8 +56,8 @@ impl TenantArchive {
         lineage: LineageId,
         backup: BackupId,
     ) -> Result<Manifest, ExtractError> {
-        let path = self.backup_folder(lineage, backup).join("manifest.json");
-        let manifest: Manifest = record::read(&path)?.ok_or(ExtractError::UnknownBackup(backup))?;
+        let path = self.backup_folder(lineage, backup).join("manifest");
+        let manifest: Manifest = self.read_record(&path)?.ok_or(ExtractError::UnknownBackup(backup))?;
         let held = &manifest.backup;
         if held.id != backup || held.lineage != lineage || manifest.tenant != self.tenant {
             return Err(RecordError::Misplaced(path).into());
@@ -56,6 +66,25 @@ impl TenantArchive {
             return Err(ExtractError::Unsound(backup));
         }
         Ok(manifest)
+    }
+
+    /// A backup after those that it holds the changes since, the whole one first.
+    pub(crate) fn read_row(
+        &self,
+        lineage: LineageId,
+        backup: BackupId,
+    ) -> Result<Vec<Manifest>, ExtractError> {
+        let mut row = vec![self.read_manifest(lineage, backup)?];
+        while let Some(base) = row.last().and_then(|manifest| manifest.base) {
+            let manifest = self.read_manifest(lineage, base)?;
+            let later = row.last().is_some_and(|later| manifest.backup.stop > later.backup.start);
+            if later || row.len() == LONGEST {
+                return Err(ExtractError::Unsound(backup));
+            }
+            row.push(manifest);
+        }
+        row.reverse();
+        Ok(row)
     }
 
     /// Makes `dest` a data directory out of a backup, with the backup's label
@@ -73,7 +102,7 @@ impl TenantArchive {
     ) -> Result<Manifest, ExtractError> {
         let dest = dest.to_owned();
         self.blocking(move |archive| {
-            let manifest = archive.read_manifest(lineage, backup)?;
+            let mut row = archive.read_row(lineage, backup)?;
             if fs::symlink_metadata(&dest).is_ok() {
                 return Err(ExtractError::Exists(dest));
             }
@@ -86,8 +115,8 @@ impl TenantArchive {
                 }
                 _ => {}
             }
-            let data = archive.backup_folder(lineage, backup).join(&manifest.data.name);
-            let unpacked = unpack(&data, &manifest, &new, identity, &progress).and_then(|()| {
+            let mut tell = move |done, of| progress(done, of);
+            let unpacked = unpack(archive, &row, &new, identity, &mut tell).and_then(|()| {
                 disk::sync_file_system(&new)?;
                 fault::point("archive.extract.rename");
                 fs::rename(&new, &dest).map_err(failed("rename into place", &dest))?;
@@ -96,126 +125,224 @@ impl TenantArchive {
             if unpacked.is_err() {
                 let _ = fs::remove_dir_all(&new);
             }
-            unpacked.map(|()| manifest)
+            unpacked.and_then(|()| row.pop().ok_or(ExtractError::UnknownBackup(backup)))
         })
         .await
     }
 }
 
+/// Unpacks a whole backup, then what changed, one backup after the other.
 fn unpack(
-    data: &Path,
-    manifest: &Manifest,
+    archive: &TenantArchive,
+    row: &[Manifest],
     dest: &Path,
     identity: Option<Identity>,
-    progress: &dyn Fn(u64, u64),
+    progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<(), ExtractError> {
     // The way in stays closed to the new owner, who may be running other
     // programs already, until nothing is written there any more.
     folder(dest, None)?;
-    for directory in &manifest.directories {
-        folder(&dest.join(directory), identity)?;
+    let total = row.iter().map(Manifest::content).sum();
+    let mut before = 0;
+    let mut there: Option<&Manifest> = None;
+    for manifest in row {
+        if let Some(there) = there {
+            clear(there, manifest, dest)?;
+        }
+        for directory in &manifest.directories {
+            let path = dest.join(directory);
+            if !path.exists() {
+                folder(&path, identity)?;
+            }
+        }
+        for file in &manifest.files {
+            let path = dest.join(&file.path);
+            if file.base {
+                let open = OpenOptions::new().write(true).open(&path);
+                open.and_then(|open| open.set_len(file.size)).map_err(failed("go on with", &path))?;
+            } else if file.parts.len() != 1 {
+                // Those in several packs are written by several threads, and
+                // empty ones by none.
+                create(&path, identity)?;
+            }
+        }
+        let mut tell = |done: u64, _| progress(before + done, total);
+        read_packs(archive, manifest, archive.inner.store.width(), &mut tell, &Into { dest, identity })?;
+        before += manifest.content();
+        there = Some(manifest);
     }
-
-    read_data(data, manifest, progress, |told, content| {
-        let path = dest.join(&told.path);
-        let mut file = create(&path, identity).map_err(WriteError::File)?;
-        copy_checked(content, told, &path, &mut file)
-    })?;
-
+    let Some(last) = there else { return Ok(()) };
     let label = dest.join("backup_label");
-    let (mut file, bytes) = (create(&label, identity)?, manifest.backup_label.as_bytes());
+    let (mut file, bytes) = (create(&label, identity)?, last.backup_label.as_bytes());
     file.write_all(bytes).map_err(failed("write", &label))?;
     Ok(give(dest, identity)?)
 }
 
-/// Reads a backup's data to its end, every byte of it checked; nothing is
-/// written. `progress` gets the bytes read and the bytes of the whole.
-pub(crate) fn check_data(
-    data: &Path,
-    manifest: &Manifest,
-    progress: &dyn Fn(u64, u64),
-) -> Result<(), ExtractError> {
-    read_data(data, manifest, progress, |told, content| copy_checked(content, told, data, &mut io::sink()))
-}
-
-/// Gives each file of the data to `take`, in order, and checks all the rest.
-fn read_data(
-    data: &Path,
-    manifest: &Manifest,
-    progress: &dyn Fn(u64, u64),
-    mut take: impl FnMut(&FileEntry, &mut dyn Read) -> Result<(), WriteError>,
-) -> Result<(), ExtractError> {
-    let backup = manifest.backup.id;
-    let damaged = |what: String| ExtractError::Damaged { backup, what };
-    let unreadable = |source| ExtractError::Data { backup, source };
-    let file = File::open(data).map_err(failed("open", data))?;
-    let hashed = Hashing { inner: file, hash: Sha256::new(), count: 0 };
-    let decoder = zstd::Decoder::with_buffer(BufReader::with_capacity(CHUNK, hashed)).map_err(unreadable)?;
-    let mut tar = tar::Archive::new(decoder);
-    let mut expected: HashMap<&str, &FileEntry> =
-        manifest.files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let mut done = 0;
-    for entry in tar.entries().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
-        let path = entry.path_bytes().into_owned();
-        // Only what the manifest names is ever made, so no path is trusted.
-        let told = std::str::from_utf8(&path).ok().and_then(|path| expected.remove(path));
-        let Some(told) =
-            told.filter(|told| entry.size() == told.size && entry.header().entry_type().is_file())
-        else {
-            return Err(damaged(format!("{} is not as its manifest says", String::from_utf8_lossy(&path))));
-        };
-        take(told, &mut entry).map_err(|error| match error {
-            WriteError::Read(source) => unreadable(source),
-            WriteError::Mismatch => damaged(format!("{} does not have its checksum", told.path)),
-            WriteError::File(error) => error.into(),
-        })?;
-        done += told.size;
-        progress(done, manifest.backup.size);
+/// Removes what of `there` the next backup does not have, or has anew.
+fn clear(there: &Manifest, next: &Manifest, dest: &Path) -> Result<(), FileError> {
+    let goes_on: HashSet<&str> =
+        next.files.iter().filter(|file| file.base).map(|file| file.path.as_str()).collect();
+    for file in there.files.iter().filter(|file| !goes_on.contains(file.path.as_str())) {
+        disk::remove_file(&dest.join(&file.path))?;
     }
-    if let Some(path) = expected.keys().min() {
-        return Err(damaged(format!("{path} is missing")));
-    }
-    // To the end, past the tar's padding, so that all of it is checked.
-    let mut rest = tar.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
-    let mut rest = rest.finish();
-    io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
-    let hashed = rest.into_inner();
-    if hashed.count != manifest.data.size || hex::encode(hashed.hash.finalize()) != manifest.data.sha256 {
-        return Err(damaged(format!("{} does not have its checksum", manifest.data.name)));
+    let stays: HashSet<&String> = next.directories.iter().collect();
+    // The deeper ones first.
+    for directory in there.directories.iter().rev().filter(|directory| !stays.contains(directory)) {
+        let path = dest.join(directory);
+        fs::remove_dir(&path).map_err(failed("remove folder", &path))?;
     }
     Ok(())
 }
 
-enum WriteError {
-    Read(io::Error),
-    Mismatch,
-    File(FileError),
+/// Reads a backup's packs to their ends, every byte checked; nothing is
+/// written. `progress` gets the bytes read and the bytes of the whole.
+pub(crate) fn check_packs(
+    archive: &TenantArchive,
+    manifest: &Manifest,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<(), ExtractError> {
+    read_packs(archive, manifest, 1, progress, &Nowhere)
 }
 
-fn copy_checked(
-    content: &mut dyn Read,
-    told: &FileEntry,
-    path: &Path,
-    to: &mut dyn Write,
-) -> Result<(), WriteError> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK.min(told.size as usize).max(1)];
-    let mut left = told.size;
-    while left > 0 {
-        let read = match content.read(&mut buffer) {
-            Ok(0) => return Err(WriteError::Mismatch),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read.map_err(WriteError::Read)?,
-        };
-        hash.update(&buffer[..read]);
-        to.write_all(&buffer[..read]).map_err(failed("write", path)).map_err(WriteError::File)?;
-        left = left.saturating_sub(read as u64);
+/// Where the pieces of files go.
+trait Sink: Sync {
+    type Open;
+    fn open(&self, file: &FileEntry) -> Result<Self::Open, FileError>;
+    fn write(&self, open: &Self::Open, at: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+struct Into<'a> {
+    dest: &'a Path,
+    identity: Option<Identity>,
+}
+
+impl Sink for Into<'_> {
+    type Open = File;
+
+    fn open(&self, file: &FileEntry) -> Result<File, FileError> {
+        let path = self.dest.join(&file.path);
+        match file.parts.len() {
+            1 if !file.base => create(&path, self.identity),
+            _ => OpenOptions::new().write(true).open(&path).map_err(failed("open", &path)),
+        }
     }
-    match hex::encode(hash.finalize()) == told.sha256 {
-        true => Ok(()),
-        false => Err(WriteError::Mismatch),
+
+    fn write(&self, open: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+        open.write_all_at(bytes, at)
+    }
+}
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    type Open = ();
+
+    fn open(&self, _file: &FileEntry) -> Result<(), FileError> {
+        Ok(())
+    }
+
+    fn write(&self, _open: &(), _at: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads all packs, `width` at once, and gives each piece to the sink.
+fn read_packs(
+    archive: &TenantArchive,
+    manifest: &Manifest,
+    width: usize,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+    sink: &impl Sink,
+) -> Result<(), ExtractError> {
+    let packs = manifest.by_pack();
+    let next = AtomicUsize::new(0);
+    let (told, total) = (Mutex::new((0, progress)), manifest.content());
+    let tell = |count: u64| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (done, progress) = &mut *told;
+        *done += count;
+        progress(*done, total);
+    };
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(pack), Some(pieces)) = (manifest.packs.get(number), packs.get(number)) else {
+                return Ok(());
+            };
+            read_pack(archive, manifest, pack, pieces, &tell, sink).inspect_err(|_| {
+                // Nobody takes another one.
+                next.store(packs.len(), Ordering::Relaxed);
+            })?;
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..width).map(|_| scope.spawn(work)).collect();
+        // All are waited for: what failed is removed afterwards.
+        let ended: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect();
+        ended.into_iter().collect()
+    })
+}
+
+fn read_pack<S: Sink>(
+    archive: &TenantArchive,
+    manifest: &Manifest,
+    pack: &Pack,
+    pieces: &[(&FileEntry, &Part)],
+    tell: &dyn Fn(u64),
+    sink: &S,
+) -> Result<(), ExtractError> {
+    let backup = manifest.backup.id;
+    let path = archive.backup_folder(manifest.backup.lineage, backup).join(&pack.name);
+    let damaged = |what: String| ExtractError::Damaged { backup, pack: pack.name.clone(), what };
+    let unreadable = |source| ExtractError::Data { backup, pack: pack.name.clone(), source };
+    let object = archive.open_object(&path).map_err(|error| match is_damage(&error) {
+        true => unreadable(error.source),
+        false => error.into(),
+    })?;
+    let mut object = object.ok_or_else(|| damaged("it is missing".to_owned()))?;
+    let mut reached = 0;
+    let mut buffer = vec![0; CHUNK];
+    let skip = |object: &mut Opener<Content>, count: u64| -> Result<(), ExtractError> {
+        let skipped = io::copy(&mut object.take(count), &mut io::sink()).map_err(unreadable)?;
+        if skipped == count {
+            Ok(())
+        } else {
+            Err(damaged("it is shorter than its manifest says".to_owned()))
+        }
+    };
+    for (file, part) in pieces {
+        // Of files that went away while they were copied.
+        let Some(gap) = part.offset.checked_sub(reached) else {
+            return Err(damaged(format!("{} overlaps another", file.path)));
+        };
+        skip(&mut object, gap)?;
+        let open = sink.open(file)?;
+        let mut hash = Sha256::new();
+        for (at, length) in part.runs() {
+            let mut done = 0;
+            while done < length {
+                let chunk = &mut buffer[..usize::try_from(length - done).unwrap_or(CHUNK).min(CHUNK)];
+                object.read_exact(chunk).map_err(unreadable)?;
+                hash.update(&*chunk);
+                let written = sink.write(&open, at + done, chunk);
+                written.map_err(failed("write", Path::new(&file.path)))?;
+                done += chunk.len() as u64;
+                tell(chunk.len() as u64);
+            }
+        }
+        if hex::encode(hash.finalize()) != part.sha256 {
+            return Err(damaged(format!("{} does not have its checksum", file.path)));
+        }
+        reached = part.offset + part.length;
+    }
+    // To its end: only there it is known that nothing is missing.
+    skip(&mut object, pack.content.saturating_sub(reached))?;
+    match object.read(&mut [0]).map_err(unreadable)? {
+        0 => Ok(()),
+        _ => Err(damaged("it is longer than its manifest says".to_owned())),
     }
 }
 
@@ -242,19 +369,4 @@ fn create(path: &Path, identity: Option<Identity>) -> Result<File, FileError> {
         fchown(&file, Some(uid), Some(gid)).map_err(failed("change the owner of", path))?;
     }
     Ok(file)
-}
-
-struct Hashing<R> {
-    inner: R,
-    hash: Sha256,
-    count: u64,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..read]);
-        self.count += read as u64;
-        Ok(read)
-    }
 }

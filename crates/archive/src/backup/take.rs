@@ -1,6 +1,5 @@
 //! Taking a base backup of a running cell.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,12 +12,17 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::copy::{self, Copied, CopyError};
+use super::extract::ExtractError;
 use super::manifest::Manifest;
 use crate::WaitError;
-use crate::disk::{self, FileError, Linked, Temporary, failed};
-use crate::record::{self, PutError, RecordError};
+use crate::disk::FileError;
+use crate::record::{PutError, RecordError};
 use crate::repository::{FORMAT, TenantArchive};
+use crate::store::Store;
 use crate::tree::{Folder, TreeError};
+
+/// Restoring takes one after the other: after so many, all is copied again.
+const LONGEST_ROW: usize = 6;
 
 /// What is to be backed up.
 pub struct BackupRequest {
@@ -49,10 +53,12 @@ pub enum BackupError {
     WrongTimeline { expected: u32, label: String },
     #[error("the cell has tablespaces, which are not backed up")]
     Tablespaces,
+    #[error("ask the cell whether its pages have checksums")]
+    Checksums(#[source] tokio_postgres::Error),
+    #[error("read the backup that this one goes on from")]
+    Base(#[source] Box<ExtractError>),
     #[error("wait for the backup's WAL")]
     Wal(#[from] WaitError),
-    #[error("{} exists already", .0.display())]
-    Taken(PathBuf),
     #[error("record the backup")]
     Put(#[from] PutError),
     #[error(transparent)]
@@ -71,6 +77,31 @@ impl TenantArchive {
         request: BackupRequest,
         progress: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<Backup, BackupError> {
+        self.backup_since(request, None, progress).await
+    }
+
+    /// The backup that the next one of a lineage can hold the changes since: its
+    /// newest, unless that comes at the end of a long row of such.
+    pub async fn newest_base(&self, lineage: LineageId) -> Result<Option<BackupId>, ExtractError> {
+        self.blocking(move |archive| {
+            let newest = archive.backups_of(lineage)?.into_iter().max_by_key(|backup| backup.stop);
+            let Some(newest) = newest else { return Ok(None) };
+            let row = archive.read_row(lineage, newest.id)?;
+            let fits = row.len() <= LONGEST_ROW && row.iter().all(|manifest| manifest.checksums);
+            Ok(fits.then_some(newest.id))
+        })
+        .await
+    }
+
+    /// Takes a backup that holds only what changed since `base`, an earlier one
+    /// of the same lineage; everything if `base` is None, or if the cell's pages
+    /// do not tell when they changed.
+    pub async fn backup_since(
+        &self,
+        request: BackupRequest,
+        base: Option<BackupId>,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Backup, BackupError> {
         let BackupRequest { lineage: id, data_dir, client, wal_timeout } = request;
         let lineage = self
             .blocking(move |archive| archive.lineage(id))
@@ -78,14 +109,24 @@ impl TenantArchive {
             .ok_or(BackupError::UnknownLineage(id))?;
         let backup = BackupId::new();
 
+        let setting = client.query_one("SELECT current_setting('data_checksums') = 'on'", &[]).await;
+        let checksums: bool = setting.map_err(BackupError::Checksums)?.get(0);
+        let base = match base.filter(|_| checksums) {
+            Some(base) => Some(self.blocking(move |archive| archive.read_base(id, base)).await?),
+            None => None,
+        };
         let online =
             OnlineBackup::start(client, &format!("heddle {backup}")).await.map_err(BackupError::Start)?;
-        let system_identifier = lineage.system_identifier;
+        let (system_identifier, start) = (lineage.system_identifier, online.start_lsn());
         let copied = self
-            .blocking(move |archive| -> Result<Copied, BackupError> {
-                let temporary = Temporary::create(&archive.inner.tmp)?;
+            .blocking(move |archive| -> Result<(Copied, Option<BackupId>, Unfinished), BackupError> {
                 let data = Folder::open(&data_dir).map_err(BackupError::DataDir)?;
-                Ok(copy::copy(&data, system_identifier, temporary, &progress)?)
+                let since = base.as_ref().map(|base| base.id);
+                let source = copy::Source { data: &data, system_identifier, start, checksums, base };
+                let unfinished = Unfinished { archive: Some(archive.clone()), lineage: id, backup };
+                let folder = archive.backup_folder(id, backup);
+                let copied = copy::copy(archive, &folder, &source, &mut move |done, of| progress(done, of))?;
+                Ok((copied, since, unfinished))
             })
             .await?;
         fault::reach("archive.backup.copied").await;
@@ -94,35 +135,43 @@ impl TenantArchive {
         check(&lineage, &stop)?;
 
         self.wait_for_range(id, stop.start, stop.stop, Instant::now() + wal_timeout).await?;
-        self.blocking(move |archive| archive.finish(backup, &lineage, copied, stop, stopped_at)).await
+        self.blocking(move |archive| {
+            let (copied, since, unfinished) = copied;
+            let backup = archive.finish(backup, &lineage, copied, since, stop, stopped_at, checksums)?;
+            unfinished.keep();
+            Ok(backup)
+        })
+        .await
     }
 
+    /// Removes what there is of a backup without a manifest.
+    fn drop_packs(&self, lineage: LineageId, backup: BackupId) -> Result<(), FileError> {
+        let folder = self.backup_folder(lineage, backup);
+        for name in self.inner.store.names(&folder)? {
+            self.inner.store.remove(&folder.join(name))?;
+        }
+        if let Store::Local(_) = self.inner.store {
+            // Not made, or not empty: somebody else's.
+            let _ = std::fs::remove_dir(&folder);
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is in the manifest")]
     fn finish(
         &self,
         id: BackupId,
         lineage: &Lineage,
         copied: Copied,
+        base: Option<BackupId>,
         stop: BackupStop,
         stopped_at: Timestamp,
+        checksums: bool,
     ) -> Result<Backup, BackupError> {
-        let Copied { data, stored, directories, files, size, postgres } = copied;
-        let folder = self.backup_folder(lineage.id, id);
-        self.inner.ensure(&folder)?;
-        let path = folder.join(&stored.name);
-        if data.link(&path)? == Linked::Taken {
-            return Err(BackupError::Taken(path));
-        }
-        disk::sync_folder(&folder)?;
+        let Copied { packs, directories, files, damaged, size, stored, postgres, held } = copied;
         fault::point("archive.backup.data");
-        let backup = Backup {
-            id,
-            lineage: lineage.id,
-            start: stop.start,
-            stop: stop.stop,
-            stopped_at,
-            size,
-            stored: stored.size,
-        };
+        let backup =
+            Backup { id, lineage: lineage.id, start: stop.start, stop: stop.stop, stopped_at, size, stored };
         let manifest = Manifest {
             format: FORMAT,
             backup: backup.clone(),
@@ -130,33 +179,68 @@ impl TenantArchive {
             system_identifier: lineage.system_identifier,
             timeline: lineage.timeline,
             postgres,
+            checksums,
+            base,
             backup_label: stop.label,
-            data: stored,
+            packs,
             directories,
             files,
+            damaged_pages: damaged,
         };
-        if let Err(error) = record::put(&self.inner.tmp, &folder.join("manifest.json"), &manifest) {
-            // Data without a manifest is no backup.
-            disk::remove_file(&path)?;
-            fs::remove_dir(&folder).map_err(failed("remove folder", &folder))?;
-            return Err(error.into());
-        }
+        self.put_record(&self.backup_folder(lineage.id, id).join("manifest"), &manifest)?;
         fault::point("archive.backup.manifest");
-        // Its lock told others until now that the data is not a leftover.
-        drop(data);
+        // Their locks told others until now that the packs are no leftovers.
+        drop(held);
         Ok(backup)
+    }
+
+    fn read_base(&self, lineage: LineageId, base: BackupId) -> Result<copy::Base, BackupError> {
+        let row = self.read_row(lineage, base).map_err(|error| BackupError::Base(Box::new(error)))?;
+        let manifest = row.last().ok_or(BackupError::UnknownLineage(lineage))?;
+        let files = manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+        Ok(copy::Base { id: base, start: manifest.backup.start, files })
     }
 
     /// The lineage's backups that are whole.
     pub(crate) fn backups_of(&self, lineage: LineageId) -> Result<Vec<Backup>, FileError> {
         let mut backups = Vec::new();
         let folder = self.lineage_folder(lineage).join("backups");
-        for name in disk::names(&folder)? {
-            if let Ok(Some(manifest)) = record::read::<Manifest>(&folder.join(name).join("manifest.json")) {
+        for name in self.inner.store.names(&folder)? {
+            if let Ok(Some(manifest)) = self.read_record::<Manifest>(&folder.join(name).join("manifest")) {
                 backups.push(manifest.backup);
             }
         }
         Ok(backups)
+    }
+}
+
+/// A backup without its manifest: dropped, also because whoever waited for it
+/// gave up, its packs are removed.
+struct Unfinished {
+    archive: Option<TenantArchive>,
+    lineage: LineageId,
+    backup: BackupId,
+}
+
+impl Unfinished {
+    fn keep(mut self) {
+        self.archive = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(archive) = self.archive.take() else { return };
+        let (lineage, backup) = (self.lineage, self.backup);
+        let remove = move || {
+            if let Err(error) = archive.drop_packs(lineage, backup) {
+                tracing::warn!(%backup, %error, "an unfinished backup was not removed");
+            }
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 //! Keeping single files.
 
 use std::io::Write;
+use std::path::Path;
 
 use daemon::fault;
 use sha1::{Digest, Sha1};
 
 use super::{FileId, LIMIT};
-use crate::disk::{self, FileError, Temporary, failed};
+use crate::disk::{FileError, failed};
 use crate::repository::TenantArchive;
+use crate::seal::Sealer;
+use crate::store::Upload;
 use crate::tree::TreeError;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +52,8 @@ impl TenantArchive {
         }
         let known = self.with_kept(|kept| kept.contains(&file))?;
         // What is there need not be written again; what comes is still checked.
-        let temporary = if known { None } else { Some(Temporary::create(&self.inner.tmp)?) };
-        Ok(Keeping { file, length, count: 0, hash: Sha1::new(), temporary })
+        let object = if known { None } else { Some(self.begin_object(&self.file_path(file))?) };
+        Ok(Keeping { file, length, count: 0, hash: Sha1::new(), object })
     }
 }
 
@@ -60,17 +63,16 @@ pub(crate) struct Keeping {
     length: u64,
     count: u64,
     hash: Sha1,
-    temporary: Option<Temporary>,
+    object: Option<Sealer<Upload>>,
 }
 
 impl Keeping {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.hash.update(bytes);
         self.count += bytes.len() as u64;
-        match &mut self.temporary {
-            Some(temporary) => {
-                let path = temporary.path().to_owned();
-                temporary.file.write_all(bytes).map_err(failed("write", &path))
+        match &mut self.object {
+            Some(object) => {
+                object.write_all(bytes).map_err(failed("write", Path::new(&self.file.to_string())))
             }
             None => Ok(()),
         }
@@ -85,16 +87,14 @@ impl Keeping {
         if found != self.file {
             return Err(FilestoreError::WrongHash { expected: self.file, found });
         }
-        let Some(temporary) = self.temporary else { return Ok(()) };
+        let Some(object) = self.object else { return Ok(()) };
         let path = archive.file_path(self.file);
-        if let Some(folder) = path.parent() {
-            archive.inner.ensure(folder)?;
-        }
-        temporary.sync()?;
+        let mut upload = object.finish().map_err(failed("write", &path))?.inner;
+        upload.sync()?;
         // Taken means that the same bytes are there: the name is their hash.
-        temporary.link(&path)?;
+        upload.place()?;
         fault::point("archive.keep.linked");
-        disk::sync_parent(&path)?;
+        archive.inner.store.settle_parent(&path)?;
         archive.with_kept(|kept| kept.insert(self.file))?;
         Ok(())
     }

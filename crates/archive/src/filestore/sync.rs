@@ -1,7 +1,9 @@
 //! Bringing the repository up to date with a filestore.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::panic::resume_unwind;
 use std::sync::PoisonError;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use daemon::fault;
@@ -9,8 +11,9 @@ use rustix::fs::Stat;
 
 use super::{CopyFault, FileId, Filestore, FilestoreError, LIMIT, Seen, copy_hashed, hash};
 use crate::Finding;
-use crate::disk::{self, Temporary, failed};
+use crate::disk::failed;
 use crate::repository::TenantArchive;
+use crate::store::Upload;
 use crate::tree::{Folder, Kind, TreeError};
 
 /// A file that has not changed for this long is not being written any more.
@@ -18,7 +21,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// Files written between two syncs.
 const BATCH: usize = 256;
-const BATCH_BYTES: u64 = 1 << 30;
+const BATCH_BYTES: u64 = 64 << 20;
 
 /// More findings than these are counted only.
 const FINDINGS: usize = 1000;
@@ -106,7 +109,7 @@ struct Pass<'a> {
     /// What the last pass saw, and what this one sees.
     seen: HashMap<FileId, Seen>,
     now: HashMap<FileId, Seen>,
-    batch: Vec<(FileId, Temporary)>,
+    batch: Vec<(FileId, Upload)>,
     batch_bytes: u64,
     settled: Duration,
 }
@@ -171,14 +174,13 @@ impl Pass<'_> {
         let path = folder.path().join(name);
         let read_failed = |source| TreeError::Io { action: "read", path, source };
         if kept {
-            // Read only if it changed while we watched, or has another size.
-            let stored = self.archive.file_path(id).metadata().map(|metadata| metadata.len()).ok();
-            if !self.seen.contains_key(&id) && stored == Some(current.size) {
+            // Read only if it changed while we watched.
+            if !self.seen.contains_key(&id) {
                 report.already += 1;
                 self.now.insert(id, current);
                 return Ok(());
             }
-            match hash(&file, LIMIT) {
+            match hash(&mut file, LIMIT) {
                 Ok(found) if found == id => {
                     report.already += 1;
                     self.now.insert(id, current);
@@ -191,17 +193,18 @@ impl Pass<'_> {
             return Ok(());
         }
 
-        let mut temporary = Temporary::create(&self.archive.inner.tmp)?;
-        let temporary_path = temporary.path().to_owned();
-        match copy_hashed(&mut file, &mut temporary.file, LIMIT) {
-            Ok((size, found)) if found == id => {
-                self.batch_bytes += size;
-                self.batch.push((id, temporary));
+        let object = self.archive.file_path(id);
+        let mut sealer = self.archive.begin_object(&object)?;
+        match copy_hashed(&mut file, &mut sealer, LIMIT) {
+            Ok((_, found)) if found == id => {
+                let sealed = sealer.finish().map_err(failed("write", &object))?;
+                self.batch_bytes += sealed.stored;
+                self.batch.push((id, sealed.inner));
                 self.now.insert(id, current);
             }
             Ok(_) | Err(CopyFault::TooLarge) => self.wrong(id, &mut current, &stat, report),
             Err(CopyFault::Read(error)) => return Err(read_failed(error).into()),
-            Err(CopyFault::Write(error)) => return Err(failed("write", &temporary_path)(error).into()),
+            Err(CopyFault::Write(error)) => return Err(failed("write", &object)(error).into()),
         }
         Ok(())
     }
@@ -224,24 +227,26 @@ impl Pass<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let inner = &self.archive.inner;
-        disk::sync_file_system(&inner.tmp)?;
+        let store = &self.archive.inner.store;
+        store.sync_all()?;
         fault::point("archive.sync.written");
-        let mut folders = BTreeSet::new();
-        let mut ids = Vec::with_capacity(self.batch.len());
-        for (id, temporary) in self.batch.drain(..) {
-            let path = self.archive.file_path(id);
-            if let Some(folder) = path.parent() {
-                inner.ensure(folder)?;
-                folders.insert(folder.to_owned());
-            }
-            temporary.link(&path)?;
-            ids.push(id);
-        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let share = batch.len().div_ceil(store.width());
+        thread::scope(|scope| {
+            let shares = batch.chunks_mut(share).map(|share| {
+                scope.spawn(|| share.iter_mut().try_for_each(|(_, upload)| upload.place().map(drop)))
+            });
+            let placing: Vec<_> = shares.collect();
+            placing
+                .into_iter()
+                .try_for_each(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })?;
         fault::point("archive.sync.linked");
+        let folders: BTreeSet<_> = batch.iter().filter_map(|(_, upload)| upload.path().parent()).collect();
         for folder in folders {
-            disk::sync_folder(&folder)?;
+            store.settle(folder)?;
         }
+        let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
         report.kept += ids.len();
         self.batch_bytes = 0;
         self.kept.extend(ids.iter().copied());
@@ -278,8 +283,10 @@ mod tests {
     #[test]
     fn a_settled_file_with_a_wrong_hash_is_found_until_it_changes() {
         let folder = tempfile::tempdir().unwrap();
-        let archive =
-            Repository::open_or_create(folder.path().join("repository")).unwrap().tenant(TenantId::new());
+        let keys = crate::KeyFile::at(folder.path().join("key"));
+        keys.make().unwrap();
+        let repository = Repository::open_or_create(folder.path().join("repository"), keys).unwrap();
+        let archive = repository.tenant(TenantId::new());
         let filestore = Filestore { data_dir: folder.path().to_owned(), database: "acme".into() };
         let id = FileId::of(b"meant");
         let name = id.to_string();
@@ -298,7 +305,7 @@ mod tests {
         // One that goes bad after it was kept.
         fs::write(&path, "spoil").unwrap();
         assert!(found(&scan(Duration::ZERO)));
-        assert_eq!(fs::read(archive.file_path(id)).unwrap(), b"meant");
+        assert_eq!(archive.read_object(&archive.file_path(id), 9).unwrap().unwrap(), b"meant");
         fs::write(&path, "meant").unwrap();
         assert_eq!(scan(Duration::ZERO).already, 1);
     }

@@ -44,11 +44,11 @@ impl Check<'_> {
     fn of_history(&self, finding: Finding) -> Flaw {
         let flaw = |kind, path, what: &str| Flaw { kind, path, what: what.to_owned() };
         match finding {
-            Finding::Record(RecordError::Damaged(path)) if !path.exists() => {
+            Finding::Record(RecordError::WithoutData(path)) => {
                 flaw(FlawKind::MissingBackup, path, "the data that its manifest names is not there")
             }
-            Finding::Record(RecordError::Damaged(path)) => {
-                flaw(FlawKind::DamagedRecord, path, "does not match its checksum")
+            Finding::Record(RecordError::Damaged { path, source }) => {
+                flaw(FlawKind::DamagedRecord, path, &source.to_string())
             }
             Finding::Record(RecordError::Misplaced(path)) => {
                 flaw(FlawKind::MisplacedRecord, path, "is not the record that its place says")
@@ -68,7 +68,7 @@ impl Check<'_> {
 
 fn chains(archive: &TenantArchive, history: &History, flaws: &mut Vec<Flaw>) {
     for held in &history.lineages {
-        let path = archive.lineage_folder(held.lineage.id).join("lineage.json");
+        let path = archive.lineage_folder(held.lineage.id).join("lineage");
         if let Some(what) = broken(history, &held.lineage) {
             flaws.push(Flaw { kind: FlawKind::BrokenChain, path, what });
         }
@@ -143,7 +143,7 @@ fn gaps(archive: &TenantArchive, history: &History, held: &LineageHistory, flaws
                     format!("{count} WAL segments of {}, from {missing} on, are missing{who}", named(id))
                 }
             };
-            let path: PathBuf = archive.wal_folder(id).join(format!("{missing}.zst"));
+            let path: PathBuf = archive.wal_folder(id).join(&missing);
             flaws.push(Flaw { kind: FlawKind::MissingWal, path, what });
         }
         next = next.max(there.next());

@@ -38,7 +38,11 @@ macro_rules! kinds {
 kinds! {
     /// A name that means nothing in its place.
     Unknown = "unknown", "move it away if it is not yours to keep there";
-    /// A record that does not match its checksum or cannot be parsed.
+    /// A tenant's key that is gone, without having been destroyed on purpose.
+    MissingKey = "missing-key", "put key.json back from a copy of the repository; without it nothing of the tenant can be read";
+    /// A tenant's key that does not open.
+    LockedKey = "locked-key", "name the key file that it was sealed with, or put key.json back from a copy of the repository";
+    /// A record that is not what was sealed there, or cannot be parsed.
     DamagedRecord = "damaged-record", "put the file back from a copy of the repository; until then it counts as absent";
     /// A record that tells of another place than it stands in.
     MisplacedRecord = "misplaced-record", "move it back to where it belongs; it is not read here";
@@ -54,6 +58,8 @@ kinds! {
     MissingWal = "missing-wal", "put it back from a copy of the repository, and take a base backup now: times after the gap need one";
     /// A timeline history that names another fork than the lineage's record.
     WrongHistory = "wrong-history", "put the lineage's own file back; without one it is written from the records";
+    /// A page that was damaged in the cell already when it was backed up.
+    DamagedPage = "damaged-page", "look at the cell's disk and restore from an older backup; replaying its WAL does not mend the page";
     /// A backup's data or manifest that is not as it says.
     DamagedBackup = "damaged-backup", "take a new base backup, or put the file back from a copy of the repository";
     /// A manifest whose data is not there.

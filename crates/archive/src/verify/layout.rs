@@ -6,7 +6,7 @@ use model::archive::History;
 use model::{BackupId, LineageId, SnapshotId, TenantId};
 
 use super::{Check, FlawKind, named};
-use crate::disk::{self, FileError};
+use crate::disk::FileError;
 use crate::repository::TenantArchive;
 
 impl Check<'_> {
@@ -17,34 +17,34 @@ impl Check<'_> {
 
     pub(super) fn look_at_layout(&self, archive: &TenantArchive, history: &History) -> Result<(), FileError> {
         let folder = archive.folder();
-        self.known(&folder, |name| matches!(name, "lineages" | "files" | "snapshots"))?;
-        self.known(&folder.join("snapshots"), |name| {
-            name.strip_suffix(".json").is_some_and(is_id::<SnapshotId>)
-        })?;
+        self.known(&folder, |name| matches!(name, "key.json" | "lineages" | "files" | "snapshots"))?;
+        self.known(&folder.join("snapshots"), is_id::<SnapshotId>)?;
         // Names among the lineages are looked at where the history is read.
-        for name in disk::names(&folder.join("lineages"))? {
+        for name in self.store.names(&folder.join("lineages"))? {
             let Ok(id) = name.parse::<LineageId>() else { continue };
             let backups = archive.lineage_folder(id).join("backups");
-            let record = archive.lineage_folder(id).join("lineage.json");
-            let wal = disk::names(&archive.wal_folder(id))?;
-            if history.lineage(id).is_none() && !record.exists() && !wal.is_empty() {
+            let record = archive.lineage_folder(id).join("lineage");
+            let wal = self.store.names(&archive.wal_folder(id))?;
+            if history.lineage(id).is_none() && !self.store.exists(&record)? && !wal.is_empty() {
                 let what =
                     format!("the record of {} is gone, and its {} WAL files remain", named(id), wal.len());
                 self.find(FlawKind::MissingRecord, &record, what);
             }
             self.known(&backups, is_id::<BackupId>)?;
-            for backup in disk::names(&backups)? {
-                self.known(&backups.join(backup), |name| matches!(name, "data.tar.zst" | "manifest.json"))?;
+            for backup in self.store.names(&backups)? {
+                self.known(&backups.join(backup), |name| {
+                    name == "manifest" || name.len() == 6 && name.bytes().all(|byte| byte.is_ascii_digit())
+                })?;
             }
         }
         Ok(())
     }
 
     fn known(&self, folder: &Path, known: impl Fn(&str) -> bool) -> Result<(), FileError> {
-        if folder.is_file() {
+        if self.store.exists(folder)? {
             return Ok(());
         }
-        for name in disk::names(folder)? {
+        for name in self.store.names(folder)? {
             if !known(&name) {
                 self.find(FlawKind::Unknown, &folder.join(name), "is not part of a repository");
             }

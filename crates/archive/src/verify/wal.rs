@@ -7,30 +7,29 @@ use model::archive::Lineage;
 use model::lsn::{Segment, WalFile};
 
 use super::{Check, FlawKind, with_causes};
-use crate::disk::{self, FileError};
+use crate::disk::FileError;
+use crate::object::is_damage;
 use crate::repository::TenantArchive;
 use crate::wal::header::{self, Foreign};
 use crate::wal::records::Records;
-use crate::wal::{is_damage, read, size_limit};
+use crate::wal::size_limit;
 
 impl Check<'_> {
     pub(super) fn check_wal(&self, archive: &TenantArchive, lineage: &Lineage) {
         let folder = archive.wal_folder(lineage.id);
-        let names = match disk::names(&folder) {
-            Ok(names) => names,
+        let objects = match self.store.walk(&folder) {
+            Ok(objects) => objects,
             Err(error) => return self.unreadable(&error),
         };
         let mut records = Records::default();
         let mut last: Option<Segment> = None;
         // Names sort as the segments do.
-        for name in names {
-            let plain = name.strip_suffix(".zst");
-            let file = plain.and_then(|plain| WalFile::parse(plain, lineage.segment_size).ok());
+        for (path, stored) in objects {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let file = WalFile::parse(name, lineage.segment_size).ok();
             // Others were found when the history was read.
             let Some(file) = file.filter(|file| file.timeline() == lineage.timeline) else { continue };
-            let path = folder.join(&name);
-            let stored = path.metadata().map_or(0, |data| data.len());
-            let bytes = self.read_object(&path, &file, size_limit(lineage.segment_size));
+            let bytes = self.read_wal(archive, &path, &file, size_limit(lineage.segment_size));
             self.read_bytes(stored);
             let Some(bytes) = bytes else { continue };
             self.count(|found| found.wal += 1);
@@ -60,8 +59,14 @@ impl Check<'_> {
 
     /// None: it cannot be read, which is found, or it is an unfinished segment
     /// that was superseded just now.
-    fn read_object(&self, path: &Path, file: &WalFile, limit: usize) -> Option<Vec<u8>> {
-        match read(path, limit) {
+    fn read_wal(
+        &self,
+        archive: &TenantArchive,
+        path: &Path,
+        file: &WalFile,
+        limit: usize,
+    ) -> Option<Vec<u8>> {
+        match archive.read_object(path, limit) {
             Ok(Some(bytes)) => return Some(bytes),
             Ok(None) if matches!(file, WalFile::Partial(_)) => {}
             Ok(None) => self.find(FlawKind::MissingWal, path, "went away while it was to be read"),
@@ -129,8 +134,8 @@ impl Check<'_> {
         let Ok(Some(parent)) = archive.lineage(fork.lineage) else { return Ok(None) };
         let theirs = Segment { timeline: parent.timeline, ..segment };
         for suffix in ["", ".partial"] {
-            let name = format!("{}{suffix}.zst", theirs.file_name(size));
-            match read(&archive.wal_folder(parent.id).join(name), size.0 as usize) {
+            let name = format!("{}{suffix}", theirs.file_name(size));
+            match archive.read_object(&archive.wal_folder(parent.id).join(name), size.0 as usize) {
                 Ok(Some(bytes)) if header::check(&parent, theirs, &bytes).is_ok() => return Ok(Some(bytes)),
                 Ok(_) => {}
                 Err(error) if is_damage(&error) => {}

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use model::LineageId;
 use model::archive::Lineage;
-use model::lsn::{Lsn, Segment, Timeline, WalFile};
+use model::lsn::{Lsn, Segment, SegmentSize, Timeline, WalFile};
 use model::restore::Plan;
 
+use super::TEXT_LIMIT;
 use super::header;
 use super::push::file_name;
-use super::{TEXT_LIMIT, is_damage, read};
 use crate::disk::FileError;
+use crate::object::is_damage;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
 
@@ -47,6 +48,22 @@ struct Link {
     until: Segment,
     /// The segment, if it is in the range, that may be an unfinished one.
     last: Option<Segment>,
+}
+
+impl WalChain {
+    /// Every segment of it, in the order of replay, and their size.
+    pub(super) fn segments(&self) -> (Vec<Segment>, SegmentSize) {
+        let mut segments = Vec::new();
+        for link in self.links.iter() {
+            let mut segment = link.from;
+            while segment < link.until {
+                segments.push(segment);
+                segment = segment.next();
+            }
+        }
+        let size = self.links.first().map_or(SegmentSize::CELL, |link| link.lineage.segment_size);
+        (segments, size)
+    }
 }
 
 impl TenantArchive {
@@ -117,8 +134,8 @@ impl TenantArchive {
             names.push(file_name(&WalFile::Partial(segment), lineage.segment_size));
         }
         for name in &names {
-            let path = self.wal_folder(lineage.id).join(format!("{name}.zst"));
-            match read(&path, limit) {
+            let path = self.wal_folder(lineage.id).join(name);
+            match self.read_object(&path, limit) {
                 Ok(Some(bytes))
                     if bytes.len() == limit && header::check(lineage, segment, &bytes).is_ok() =>
                 {
@@ -146,7 +163,7 @@ impl TenantArchive {
             let line = |(timeline, lsn): &(Timeline, Lsn)| format!("{}\t{lsn}\trestored\n", timeline.0);
             chain.forks.iter().map(line).collect::<String>().into_bytes()
         };
-        match read(&self.wal_folder(source.id).join(format!("{name}.zst")), TEXT_LIMIT) {
+        match self.read_object(&self.wal_folder(source.id).join(&name), TEXT_LIMIT) {
             Ok(archived) => Ok(Some(archived.unwrap_or_else(written))),
             Err(source) if is_damage(&source) => Err(FetchError::Damaged { name, source: Some(source) }),
             Err(error) => Err(error.into()),

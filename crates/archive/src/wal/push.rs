@@ -1,7 +1,5 @@
 //! Taking WAL files in.
 
-use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use daemon::fault;
@@ -10,10 +8,14 @@ use model::archive::Lineage;
 use model::lsn::{Segment, SegmentSize, WalFile};
 
 use super::header::{self, Foreign, written_pages};
-use super::{PAGE, TEXT_LIMIT, compress, is_damage, read};
-use crate::disk::{self, FileError, Linked, Temporary, failed};
+use super::{PAGE, TEXT_LIMIT};
+use crate::disk::{FileError, Linked};
+use crate::object::is_damage;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
+
+/// What the name of an unfinished segment ends with.
+const PARTIAL: &str = ".partial";
 
 /// How a file came to be in the repository. It is durable in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl TenantArchive {
                 }
                 let pushed = self.store(id, &name, bytes)?;
                 // The whole segment is durable, and says all that the partial did.
-                disk::remove_file(&self.wal_folder(id).join(format!("{name}.partial.zst")))?;
+                self.drop_partial(id, &name)?;
                 pushed
             }
             WalFile::Partial(segment) => {
@@ -123,40 +125,48 @@ impl TenantArchive {
             && lsn.and_then(|text| text.parse().ok()) == Some(fork.lsn))
     }
 
-    /// Stores an immutable WAL object, durably.
-    fn store(&self, lineage: LineageId, name: &str, bytes: &[u8]) -> Result<Pushed, PushError> {
-        let folder = self.wal_folder(lineage);
-        self.inner.ensure(&folder)?;
-        let path = folder.join(format!("{name}.zst"));
-        let pushed = match read(&path, bytes.len().max(TEXT_LIMIT)) {
-            Ok(Some(there)) if there == bytes => Pushed::AlreadyThere,
-            Ok(Some(_)) => return Err(PushError::Different { name: name.to_owned() }),
-            Ok(None) => {
-                let temporary = self.write_compressed(&path, bytes)?;
-                fault::point("archive.push.written");
-                if temporary.link(&path)? == Linked::Taken {
-                    // Pushed twice at once: the other was quicker.
-                    drop(temporary);
-                    return self.store(lineage, name, bytes);
-                }
-                fault::point("archive.push.linked");
-                Pushed::Stored
+    /// Removes the unfinished segment that a whole one supersedes. It can be
+    /// there only if the cell was stopped once, which is known from a look.
+    fn drop_partial(&self, lineage: LineageId, name: &str) -> Result<(), FileError> {
+        let mut partials = self.shared.partials.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match partials.get_mut(&lineage) {
+            Some(known) => known,
+            None => {
+                let mut names = self.inner.store.names(&self.wal_folder(lineage))?;
+                names.retain(|name| name.ends_with(PARTIAL));
+                partials.entry(lineage).or_insert_with(|| names.into_iter().collect())
             }
-            Err(source) if is_damage(&source) => {
-                return Err(PushError::Damaged { name: name.to_owned(), source });
-            }
-            Err(error) => return Err(error.into()),
         };
-        disk::sync_folder(&folder)?;
-        Ok(pushed)
+        let partial = format!("{name}{PARTIAL}");
+        if known.contains(&partial) {
+            self.inner.store.remove(&self.wal_folder(lineage).join(&partial))?;
+            known.remove(&partial);
+        }
+        Ok(())
     }
 
-    fn write_compressed(&self, path: &Path, bytes: &[u8]) -> Result<Temporary, FileError> {
-        let stored = compress(bytes).map_err(failed("compress", path))?;
-        let mut temporary = Temporary::create(&self.inner.tmp)?;
-        temporary.file.write_all(&stored).map_err(failed("write", path))?;
-        temporary.sync()?;
-        Ok(temporary)
+    /// Stores an immutable WAL object, durably.
+    fn store(&self, lineage: LineageId, name: &str, bytes: &[u8]) -> Result<Pushed, PushError> {
+        let path = self.wal_folder(lineage).join(name);
+        let mut upload = self.write_object(&path, bytes)?;
+        fault::point("archive.push.written");
+        let pushed = match upload.place()? {
+            Linked::New => Pushed::Stored,
+            Linked::Taken => {
+                drop(upload);
+                match self.read_object(&path, bytes.len().max(TEXT_LIMIT)) {
+                    Ok(Some(there)) if there == bytes => Pushed::AlreadyThere,
+                    Ok(_) => return Err(PushError::Different { name: name.to_owned() }),
+                    Err(source) if is_damage(&source) => {
+                        return Err(PushError::Damaged { name: name.to_owned(), source });
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        fault::point("archive.push.linked");
+        self.inner.store.settle_parent(&path)?;
+        Ok(pushed)
     }
 
     /// Takes in the unfinished last segment of a stopped cell. It may replace
@@ -171,13 +181,11 @@ impl TenantArchive {
         let size = lineage.segment_size;
         let name = file_name(&WalFile::Partial(segment), size);
         check(&lineage, segment, &name, bytes)?;
-        let folder = self.wal_folder(id);
-        self.inner.ensure(&folder)?;
-        let path = folder.join(format!("{name}.zst"));
+        let path = self.wal_folder(id).join(&name);
         let _replacing = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        match read(&path, size.0 as usize) {
+        match self.read_object(&path, size.0 as usize) {
             Ok(Some(there)) if there == bytes => {
-                disk::sync_folder(&folder)?;
+                self.inner.store.settle_parent(&path)?;
                 return Ok(Pushed::AlreadyThere);
             }
             Ok(Some(there)) => {
@@ -192,7 +200,12 @@ impl TenantArchive {
             Err(error) if is_damage(&error) => {}
             Err(error) => return Err(error.into()),
         }
-        self.write_compressed(&path, bytes)?.replace(&path)?;
+        self.write_object(&path, bytes)?.replace()?;
+        let mut partials = self.shared.partials.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = partials.get_mut(&id) {
+            known.insert(name);
+        }
+        drop(partials);
         self.inner.arrived();
         Ok(Pushed::Stored)
     }
@@ -218,7 +231,7 @@ fn check(lineage: &Arc<Lineage>, segment: Segment, name: &str, bytes: &[u8]) -> 
 pub(super) fn file_name(file: &WalFile, size: SegmentSize) -> String {
     match file {
         WalFile::Segment(segment) => segment.file_name(size),
-        WalFile::Partial(segment) => format!("{}.partial", segment.file_name(size)),
+        WalFile::Partial(segment) => format!("{}{PARTIAL}", segment.file_name(size)),
         WalFile::History(timeline) => format!("{:08X}.history", timeline.0),
         WalFile::BackupLabel(segment, offset) => {
             format!("{}.{offset:08X}.backup", segment.file_name(size))
@@ -253,8 +266,10 @@ mod tests {
     #[tokio::test]
     async fn a_partial_is_replaced_only_by_one_that_continues_it() {
         let folder = tempfile::tempdir().unwrap();
-        let archive =
-            Repository::open_or_create(folder.path().join("repository")).unwrap().tenant(TenantId::new());
+        let keys = crate::KeyFile::at(folder.path().join("key"));
+        keys.make().unwrap();
+        let repository = Repository::open_or_create(folder.path().join("repository"), keys).unwrap();
+        let archive = repository.tenant(TenantId::new());
         let lineage = Lineage {
             id: LineageId::new(),
             tenant: archive.tenant(),
@@ -286,6 +301,7 @@ mod tests {
         archive.push_wal(lineage.id, WalFile::Segment(segment), whole).await.unwrap();
         let held = archive.history().await.unwrap().history.lineages.remove(0);
         assert_eq!((held.partial, &held.segments[..]), (None, &[segment][..]));
-        assert_eq!(disk::names(&archive.wal_folder(lineage.id)).unwrap(), ["000000010000000000000009.zst"]);
+        let names = archive.inner.store.names(&archive.wal_folder(lineage.id)).unwrap();
+        assert_eq!(names, ["000000010000000000000009"]);
     }
 }

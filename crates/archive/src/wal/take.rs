@@ -9,7 +9,7 @@ use model::lsn::{Lsn, Segment, WalFile};
 use super::TEXT_LIMIT;
 use super::header::{self, LENGTH};
 use super::push::{PushError, Pushed};
-use crate::disk::{FileError, failed};
+use crate::disk::FileError;
 use crate::record::{PutError, RecordError};
 use crate::repository::TenantArchive;
 use crate::tree::{Folder, TreeError};
@@ -103,7 +103,7 @@ impl TenantArchive {
                 taken.reaches = Lsn(segment.start(size).0 + 1);
                 break;
             }
-            if !self.wal_folder(id).join(format!("{name}.zst")).exists() {
+            if !self.inner.store.exists(&self.wal_folder(id).join(&name))? {
                 let bytes = pg_wal.read(&name, u64::from(size.0))?;
                 self.push(id, &WalFile::Segment(*segment), &bytes)?;
                 taken.files.push(name);
@@ -111,10 +111,7 @@ impl TenantArchive {
             taken.reaches = segment.end(size);
         }
         // Also what was there before is acknowledged now.
-        let folder = self.wal_folder(id);
-        std::fs::File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed("sync folder", &folder))?;
+        self.settle_wal(id)?;
         self.put_reached(id, taken.reaches)?;
         Ok(taken)
     }

@@ -7,7 +7,7 @@ use model::lsn::{Lsn, Segment, WalFile};
 use tokio::time::Instant;
 
 use super::push::file_name;
-use crate::disk::{self, FileError};
+use crate::disk::FileError;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
 
@@ -88,19 +88,29 @@ impl TenantArchive {
         let mut segment = Segment::at(timeline, from, size).min(last);
         // PostgreSQL archives in order: as long as the last is missing there is
         // no need to look at all.
-        if !folder.join(format!("{}.zst", last.file_name(size))).exists() {
+        if !self.inner.store.exists(&folder.join(last.file_name(size)))? {
             return Ok(Some(file_name(&WalFile::Segment(last), size)));
         }
-        let names = disk::names(&folder)?;
+        let names = self.inner.store.names(&folder)?;
         while segment < last {
             let name = segment.file_name(size);
-            if names.binary_search(&format!("{name}.zst")).is_err() {
+            if names.binary_search(&name).is_err() {
                 return Ok(Some(name));
             }
             segment = segment.next();
         }
         // A push that was not acknowledged yet may have only linked its file.
-        disk::sync_folder(&folder)?;
+        self.settle_wal(id)?;
         Ok(None)
+    }
+
+    /// Makes a lineage's WAL durable, as far as it can be seen.
+    pub(super) fn settle_wal(&self, id: LineageId) -> Result<(), FileError> {
+        let folder = self.wal_folder(id);
+        match self.inner.store.settle(&folder) {
+            // Nothing was ever put there.
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            settled => settled,
+        }
     }
 }

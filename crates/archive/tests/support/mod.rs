@@ -1,6 +1,8 @@
 //! A scratch folder, a repository in it, and cells of a real PostgreSQL.
 #![allow(dead_code)]
 
+pub mod weed;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -8,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use archive::{ArchiveService, Repository, TenantArchive, WalAccess};
+use archive::{ArchiveService, KeyFile, Repository, TenantArchive, WalAccess};
 use model::archive::{Fork, Lineage};
 use model::lsn::{Lsn, SegmentSize, Timeline};
 use model::program::Identity;
@@ -47,6 +49,13 @@ fn owned_folder(path: &Path) {
     }
 }
 
+/// The key file in a folder, made if it is missing.
+pub fn keys(folder: &Path) -> KeyFile {
+    let keys = KeyFile::at(folder.join("key"));
+    keys.make().unwrap();
+    keys
+}
+
 pub struct House {
     pub scratch: tempfile::TempDir,
     pub service: ArchiveService,
@@ -57,12 +66,22 @@ pub struct House {
 impl House {
     pub fn new() -> Self {
         let scratch = scratch();
-        let repository = Repository::open_or_create(scratch.path().join("repository")).unwrap();
+        let keys = keys(scratch.path());
+        let repository = Repository::open_or_create(scratch.path().join("repository"), keys).unwrap();
         let archive = repository.tenant(TenantId::new());
         let wal = scratch.path().join("wal");
         fs::copy(env!("CARGO_BIN_EXE_archive-wal"), &wal).unwrap();
         fs::set_permissions(&wal, fs::Permissions::from_mode(0o755)).unwrap();
         Self { service: ArchiveService::new(repository), archive, scratch, wal }
+    }
+
+    pub fn keys(&self) -> KeyFile {
+        keys(self.scratch.path())
+    }
+
+    /// The repository, or a copy of it, as somebody else opens it.
+    pub fn read(&self, root: &Path) -> Repository {
+        Repository::open(root, self.keys()).unwrap()
     }
 
     pub fn access(&self, push: Option<LineageId>, fetch: Option<Plan>) -> WalAccess {
@@ -104,6 +123,7 @@ impl House {
         let first = plan.wal[0].lineage;
         let identity = cell_identity();
         self.archive.extract_backup(first, plan.backup, &cell.data, identity, |_, _| {}).await.unwrap();
+        self.archive.place_wal(plan, &cell.data, identity).await.unwrap();
         let source = plan.wal.last().unwrap();
         cell.configure();
         cell.recover(&plan.stop, source.timeline);
@@ -173,7 +193,7 @@ impl Cell {
         let mut text = fs::read_to_string(self.data.join("postgresql.auto.conf")).unwrap();
         let socket = self.archive_socket();
         text += &format!(
-            "restore_command = '{} fetch {} %f %p'\nrecovery_target_timeline = '{}'\nrecovery_target_action = promote\n",
+            "restore_command = 'test ! -f pg_wal/archive_status/%f.done || exit 1; {} fetch {} %f %p'\nrecovery_target_timeline = '{}'\nrecovery_target_action = promote\n",
             self.wal.display(),
             socket.display(),
             timeline.0

@@ -12,7 +12,7 @@ use crate::{Control, Result};
 const FRESH: SignedDuration = SignedDuration::from_mins(10);
 
 /// More alerts than these are looked at in later turns.
-const MOST: u32 = 10_000;
+const MOST: i64 = 10_000;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -40,7 +40,7 @@ pub async fn tick_at(control: &Control, now: Timestamp) -> Result<Outcome> {
         wal: database::alert::wal(&database, thresholds.wal_bytes / 2).await?,
         server: database::alert::server(&database).await?,
     };
-    let open = database::alert::list(&database, None, MOST).await?;
+    let open = database::alert::list(&database, None, None, MOST).await?;
     let keys: BTreeSet<Key> = open.iter().map(|alert| (alert.kind, alert.subject.clone())).collect();
     let found = evaluate(&facts, &thresholds, &keys);
 

@@ -4,9 +4,13 @@
 
 pub mod alert;
 pub mod api_key;
+pub mod approval;
+pub mod audit;
 pub mod backup;
 pub mod cluster;
+pub mod event;
 pub mod lease;
+pub mod queue;
 pub mod schedule;
 pub mod session;
 pub mod snapshot;
@@ -43,15 +47,23 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
+    approval every 2,
+    queue every 1,
     schedule every 1,
+    audit every 5,
     worker every 5,
     alert every 15,
     backup every 15,
     snapshot every 30,
     cluster every 60,
     session every 600,
+    event every 3600,
     api_key every 10,
 };
+
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    RECONCILERS.iter().map(|reconciler| reconciler.name)
+}
 
 /// Runs every reconciler at its own pace until cancelled.
 pub async fn run(control: Control, cancel: CancellationToken) {
@@ -80,13 +92,15 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
                     tracing::info!(reconciler = name, "{outcome}");
                 }
             }
-            // Said once, not at every turn.
-            Err(error) if failing => {
-                tracing::debug!(reconciler = name, error = causes(&error), "still failing")
-            }
             Err(error) => {
+                control.metrics().reconcile_failed(name);
+                let error = causes(&error);
+                // Said once, not at every turn.
+                match failing {
+                    true => tracing::debug!(reconciler = name, error, "still failing"),
+                    false => tracing::error!(reconciler = name, error, "reconcile"),
+                }
                 failing = true;
-                tracing::error!(reconciler = name, error = causes(&error), "reconcile");
             }
         }
         let _ = tokio::time::timeout(reconciler.every, cancel.cancelled()).await;

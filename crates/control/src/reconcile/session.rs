@@ -1,4 +1,5 @@
-//! Sessions that were idle for too long, and wrong passwords of yesterday.
+//! Sessions that were idle for too long, wrong passwords of yesterday, and
+//! idempotency keys of last month.
 
 use crate::{Control, Result};
 
@@ -6,6 +7,7 @@ use crate::{Control, Result};
 pub struct Outcome {
     pub sessions: u64,
     pub sign_in_failures: u64,
+    pub requests: u64,
 }
 
 pub async fn tick(control: &Control) -> Result<Outcome> {
@@ -13,5 +15,6 @@ pub async fn tick(control: &Control) -> Result<Outcome> {
     Ok(Outcome {
         sessions: database::session::end_idle(&database).await?,
         sign_in_failures: database::sign_in_failure::forget(&database).await?,
+        requests: database::request::forget(&database).await?,
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use control::{Kind, Requester, Settings};
+use control::{Kind, Requester, Settings, Slice};
+use model::ApiKeyId;
 
 use crate::platform::{Platform, refused};
 
@@ -13,9 +14,9 @@ async fn keys_are_verified_and_revoked() {
     let created = control.create_api_key("laptop").await.unwrap();
     assert!(created.key.starts_with(&created.api_key.prefix));
     let principal = control.verify_api_key(&created.key).await.unwrap();
-    assert_eq!(principal.requester, Requester::ApiKey(created.api_key.id));
+    assert_eq!(principal.requester, Requester::ApiKey(ApiKeyId(created.api_key.id)));
     control::reconcile::api_key::tick(control).await.unwrap();
-    assert!(control.api_keys().await.unwrap()[0].last_used_at.is_some());
+    assert!(control.api_keys(None, &Slice::default()).await.unwrap().items[0].last_used_at.is_some());
     let mut other = created.key.clone();
     let last = if other.pop() == Some('a') { 'b' } else { 'a' };
     other.push(last);
@@ -25,7 +26,7 @@ async fn keys_are_verified_and_revoked() {
     let row = "SELECT count(*) FROM ops.api_keys WHERE length(secret_hash) = 32";
     let kept: i64 = platform.scratch.admin().await.query_one(row, &[]).await.unwrap().get(0);
     assert_eq!(kept, 1);
-    control.revoke_api_key(created.api_key.id).await.unwrap();
+    control.revoke_api_key(ApiKeyId(created.api_key.id)).await.unwrap();
     let refusal = refused(control.verify_api_key(&created.key).await, Kind::Unauthenticated);
     assert!(refusal.detail.contains("revoked"), "{refusal}");
 }

@@ -15,8 +15,8 @@ async fn names_are_checked() {
     let platform = Platform::new().await;
     platform.environment().await;
     let control = &platform.control;
-    refused(control.create_project(NewProject { name: "De Mo".into() }).await, Kind::Invalid);
-    refused(control.create_project(NewProject { name: "demo".into() }).await, Kind::Taken);
+    refused(control.create_project(&asked(), NewProject { name: "De Mo".into() }).await, Kind::Invalid);
+    refused(control.create_project(&asked(), NewProject { name: "demo".into() }).await, Kind::Taken);
     for (subdomain, word) in [
         ("ab", "3 to 63"),
         ("1abc", "start with a letter"),
@@ -68,18 +68,25 @@ async fn builds_and_environments_are_checked() {
     let environment =
         |name: &str, stage, build| NewEnvironment { project: "demo".into(), name: name.into(), stage, build };
     let second = environment("second", Stage::Production, None);
-    assert!(refused(control.create_environment(second).await, Kind::Taken).detail.contains("production"));
-    refused(control.create_environment(environment("live", Stage::Staging, None)).await, Kind::Taken);
+    assert!(
+        refused(control.create_environment(&asked(), second).await, Kind::Taken)
+            .detail
+            .contains("production")
+    );
+    refused(
+        control.create_environment(&asked(), environment("live", Stage::Staging, None)).await,
+        Kind::Taken,
+    );
     let unready = control.create_build(&asked(), new_build()).await.unwrap();
     let unready = environment("next", Stage::Staging, Some(unready.id));
-    refused(control.create_environment(unready).await, Kind::WrongState);
+    refused(control.create_environment(&asked(), unready).await, Kind::WrongState);
     let foreign = control.builds(Some("demo"), &Slice::default()).await.unwrap().items.pop().unwrap();
-    control.create_project(NewProject { name: "other".into() }).await.unwrap();
+    control.create_project(&asked(), NewProject { name: "other".into() }).await.unwrap();
     let none = NewEnvironment { project: "other".into(), ..environment("live", Stage::Production, None) };
-    refused(control.create_environment(none.clone()).await, Kind::WrongState);
+    refused(control.create_environment(&asked(), none.clone()).await, Kind::WrongState);
     let foreign = NewEnvironment { build: Some(foreign.id), ..none };
-    refused(control.create_environment(foreign).await, Kind::Invalid);
-    control.create_environment(environment("next", Stage::Staging, None)).await.unwrap();
+    refused(control.create_environment(&asked(), foreign).await, Kind::Invalid);
+    control.create_environment(&asked(), environment("next", Stage::Staging, None)).await.unwrap();
 }
 
 #[tokio::test]
@@ -91,7 +98,7 @@ async fn restores_are_checked() {
     let to = |snapshot: &str| NewRestore { snapshot: Some(snapshot.into()), at: None };
     control.create_tenant(&asked(), new_tenant("draft")).await.unwrap();
     refused(control.create_restore(&asked(), "draft", at(Timestamp::now())).await, Kind::WrongState);
-    control.cancel_run(RunId(control.runs(&Default::default()).await.unwrap()[0].id)).await.unwrap();
+    control.cancel_run(RunId(control.runs(&Default::default()).await.unwrap().items[0].id)).await.unwrap();
 
     platform.tenant("acme").await;
     let globex = platform.tenant("globex").await;
@@ -146,9 +153,15 @@ async fn runs_are_checked() {
     refused(control.run(RunId::new()).await, Kind::NotFound);
     refused(control.run_events(RunId::new(), 0).await, Kind::NotFound);
     refused(control.cancel_run(RunId::new()).await, Kind::NotFound);
-    let built = RunId(control.runs(&Default::default()).await.unwrap()[0].id);
+    let built = RunId(control.runs(&Default::default()).await.unwrap().items[0].id);
     refused(control.cancel_run(built).await, Kind::WrongState);
     refused(control.retry_run(built).await, Kind::WrongState);
-    let claim = protocol::internal::Claim { worker: model::WorkerId::new(), kinds: vec![], wait_ms: 0 };
+    let claim = protocol::internal::Claim {
+        worker: model::WorkerId::new(),
+        kinds: vec![],
+        n: 1,
+        previews: None,
+        wait_ms: 0,
+    };
     refused(control.claim(claim).await, Kind::NotFound);
 }

@@ -1,8 +1,12 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
+mod alerts;
+mod approvals;
+mod audit;
 mod history;
 mod inputs;
+mod people;
 mod platform;
 mod queue;
 mod reconcile;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use control::reconcile::schedule::{self, Outcome};
-use control::{Asked, Control, Kind, Requester, Settings};
+use control::{Asked, Control, Kind, Requester, Settings, Slice};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use model::UserId;
 use model::run::RunKind;
@@ -21,17 +21,6 @@ fn nightly(name: &str, cron: &str) -> NewSchedule {
         environment: None,
         tenant: None,
         cron: cron.into(),
-        zone: None,
-        catch_up: None,
-        enabled: None,
-    }
-}
-
-fn unchanged(schedule: &Schedule) -> ChangeSchedule {
-    ChangeSchedule {
-        version: schedule.version,
-        action: None,
-        cron: None,
         zone: None,
         catch_up: None,
         enabled: None,
@@ -67,7 +56,7 @@ async fn each_time_comes_once_whatever_happens() {
     platform.environment().await;
     let tenants = [platform.tenant("acme").await.id, platform.tenant("globex").await.id];
     let new = NewSchedule { catch_up: Some(CatchUp::All), ..nightly("often", "*/5 * * * *") };
-    let made = platform.control.create_schedule(new).await.unwrap();
+    let made = platform.control.create_schedule(&asked(), new).await.unwrap();
     let start = made.next_at.unwrap();
     let mut controls = Vec::new();
     for _ in 0..8 {
@@ -159,7 +148,7 @@ async fn what_was_missed_is_caught_up_as_its_policy_says() {
     let mut made = Vec::new();
     for policy in CatchUp::ALL {
         let new = NewSchedule { catch_up: Some(*policy), ..nightly(policy.as_str(), "0 * * * *") };
-        made.push(platform.control.create_schedule(new).await.unwrap());
+        made.push(platform.control.create_schedule(&asked(), new).await.unwrap());
     }
     let first = made[0].next_at.unwrap();
     let late = first + 3.hours() + 10.minutes();
@@ -186,7 +175,7 @@ async fn a_clock_that_was_far_ahead_stops_nothing() {
     let platform = Platform::new().await;
     platform.environment().await;
     platform.tenant("acme").await;
-    let made = platform.control.create_schedule(nightly("hourly", "0 * * * *")).await.unwrap();
+    let made = platform.control.create_schedule(&asked(), nightly("hourly", "0 * * * *")).await.unwrap();
     let first = made.next_at.unwrap();
     let control = &platform.control;
     schedule::tick_at(control, first + 365.days_hours()).await.unwrap();
@@ -217,25 +206,25 @@ async fn a_schedule_is_paused_changed_and_removed() {
     platform.environment().await;
     platform.tenant("acme").await;
     let control = &platform.control;
-    let made = control.create_schedule(nightly("nightly", "0 2 * * *")).await.unwrap();
+    let made = control.create_schedule(&asked(), nightly("nightly", "0 2 * * *")).await.unwrap();
     let first = made.next_at.unwrap();
-    let paused = ChangeSchedule { enabled: Some(false), ..unchanged(&made) };
-    let paused = control.change_schedule("demo/nightly", paused).await.unwrap();
+    let paused = ChangeSchedule { enabled: Some(false), ..ChangeSchedule::default() };
+    let paused = control.change_schedule("demo/nightly", Some(1), paused).await.unwrap();
     assert_eq!((paused.enabled, paused.next_at, paused.version), (false, None, 2));
     assert_eq!(schedule::tick_at(control, first).await.unwrap(), Outcome::default());
 
     // Read before it was paused.
-    let racing = ChangeSchedule { cron: Some("0 3 * * *".into()), ..unchanged(&made) };
-    let refusal = refused(control.change_schedule("demo/nightly", racing).await, Kind::WrongState);
-    assert!(refusal.detail.contains("version 2") && refusal.hint.is_some(), "{refusal:?}");
+    let racing = ChangeSchedule { cron: Some("0 3 * * *".into()), ..ChangeSchedule::default() };
+    let refusal = refused(control.change_schedule("demo/nightly", Some(1), racing).await, Kind::Changed);
+    assert!(refusal.detail.contains("at version 2") && refusal.hint.is_some(), "{refusal:?}");
 
     let resumed = ChangeSchedule {
         enabled: Some(true),
         zone: Some("europe/paris".into()),
         cron: Some("30 4 * * *".into()),
-        ..unchanged(&paused)
+        ..ChangeSchedule::default()
     };
-    let resumed = control.change_schedule("demo/nightly", resumed).await.unwrap();
+    let resumed = control.change_schedule("demo/nightly", Some(2), resumed).await.unwrap();
     assert_eq!(resumed.zone, "Europe/Paris");
     let times = control.schedule_times("demo/nightly", 400).await.unwrap();
     assert_eq!((times.len(), Some(times[0].at)), (400, resumed.next_at));
@@ -244,8 +233,8 @@ async fn a_schedule_is_paused_changed_and_removed() {
     assert_eq!(offsets.into_iter().collect::<Vec<_>>(), ["+01:00", "+02:00"]);
 
     // Another policy does not move its time.
-    let policy = ChangeSchedule { catch_up: Some(CatchUp::None), ..unchanged(&resumed) };
-    let policy = control.change_schedule("demo/nightly", policy).await.unwrap();
+    let policy = ChangeSchedule { catch_up: Some(CatchUp::None), ..ChangeSchedule::default() };
+    let policy = control.change_schedule("demo/nightly", None, policy).await.unwrap();
     assert_eq!((policy.next_at, policy.catch_up), (resumed.next_at, CatchUp::None));
 
     control.remove_schedule("demo/nightly").await.unwrap();
@@ -261,10 +250,10 @@ async fn it_runs_now_for_who_asks() {
     platform.tenant("globex").await;
     let control = &platform.control;
     control
-        .create_schedule(NewSchedule { tenant: Some("acme".into()), ..nightly("one", "0 2 * * *") })
+        .create_schedule(&asked(), NewSchedule { tenant: Some("acme".into()), ..nightly("one", "0 2 * * *") })
         .await
         .unwrap();
-    control.create_schedule(nightly("all", "0 2 * * *")).await.unwrap();
+    control.create_schedule(&asked(), nightly("all", "0 2 * * *")).await.unwrap();
     let user = UserId::new();
     let once = Asked::by(Requester::User(user)).once("key-1");
     let ran = control.run_schedule(&once, "demo/all").await.unwrap();
@@ -286,7 +275,7 @@ async fn what_was_left_out_is_said() {
     platform.environment().await;
     let control = &platform.control;
     let backups = NewSchedule { action: Action::Backup, ..nightly("extra", "0 2 * * *") };
-    let made = control.create_schedule(backups).await.unwrap();
+    let made = control.create_schedule(&asked(), backups).await.unwrap();
     let ran = control.run_schedule(&asked(), "demo/extra").await.unwrap();
     assert_eq!((ran.runs.len(), ran.note.as_str()), (0, "nothing was queued: no tenant of it is active"));
     platform.tenant("acme").await;
@@ -302,8 +291,8 @@ async fn one_that_cannot_be_worked_out_is_paused_and_stops_no_other() {
     platform.environment().await;
     platform.tenant("acme").await;
     let control = &platform.control;
-    control.create_schedule(nightly("broken", "0 1 * * *")).await.unwrap();
-    let made = control.create_schedule(nightly("nightly", "0 2 * * *")).await.unwrap();
+    control.create_schedule(&asked(), nightly("broken", "0 1 * * *")).await.unwrap();
+    let made = control.create_schedule(&asked(), nightly("nightly", "0 2 * * *")).await.unwrap();
     platform.sql("UPDATE ops.schedules SET zone = 'Middle/Earth' WHERE name = 'broken'").await;
     let outcome = schedule::tick_at(control, made.next_at.unwrap() + 1.hour()).await.unwrap();
     assert_eq!(outcome, Outcome { queued: 1, paused: 1, turned_back: 0 });
@@ -318,8 +307,8 @@ async fn bad_schedules_are_refused_with_what_to_do() {
     platform.environment().await;
     platform.tenant("acme").await;
     let control = &platform.control;
-    control.create_project(protocol::api::NewProject { name: "other".into() }).await.unwrap();
-    control.create_schedule(nightly("nightly", "0 2 * * *")).await.unwrap();
+    control.create_project(&asked(), protocol::api::NewProject { name: "other".into() }).await.unwrap();
+    control.create_schedule(&asked(), nightly("nightly", "0 2 * * *")).await.unwrap();
     let good = || nightly("fine", "0 2 * * *");
     let cases = [
         (NewSchedule { name: "Not Good".into(), ..good() }, Kind::Invalid, "name"),
@@ -345,9 +334,9 @@ async fn bad_schedules_are_refused_with_what_to_do() {
         (nightly("nightly", "0 2 * * *"), Kind::Taken, "demo/nightly"),
     ];
     for (new, kind, word) in cases {
-        let refusal = refused(control.create_schedule(new).await, kind);
+        let refusal = refused(control.create_schedule(&asked(), new).await, kind);
         assert!(refusal.detail.contains(word), "{refusal:?}");
     }
-    assert_eq!(control.schedules(Some("demo")).await.unwrap().len(), 1);
-    assert_eq!(control.schedules(Some("other")).await.unwrap().len(), 0);
+    assert_eq!(control.schedules(Some("demo"), &Slice::first()).await.unwrap().items.len(), 1);
+    assert_eq!(control.schedules(Some("other"), &Slice::first()).await.unwrap().items.len(), 0);
 }

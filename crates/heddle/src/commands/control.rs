@@ -28,14 +28,22 @@ impl ControlCommand {
         let settings = &context.settings;
         let secrets = Secrets::new(&settings.data);
         let platform_key = secrets.platform_key()?;
-        let control = Control::connect(&secrets.control_url()?, settings.control()).await?;
+        let told = control::Settings {
+            audit_key: Some(secrets.audit_key()?),
+            audit_heads: Some(settings.audit_heads()),
+            ..settings.control()
+        };
+        let control = Control::connect(&secrets.control_url()?, told).await?;
         ensure_admin_key(&control, &secrets).await?;
         let listener = TcpListener::bind(settings.listen_console).await.map_err(|error| {
             Failure::while_trying(format!("listen on {}", settings.listen_console), &error)
         })?;
         settings.publish_control_url()?;
         let reconciled = tokio::spawn(control::reconcile::run(control.clone(), shutdown.clone()));
-        let router = web::router(web::WebState::new(control, platform_key));
+        let router = web::router(
+            web::WebState::new(control, platform_key)
+                .limited(web::Rate::per_second(settings.requests_per_second)),
+        );
         tracing::info!(address = %settings.listen_console, "control serves");
         let served = web::serve(listener, router, shutdown.clone().cancelled_owned()).await;
         shutdown.cancel();

@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, facts};
 use crate::ports;
+use crate::repository;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -69,6 +70,10 @@ pub async fn run(context: &Context, one_time_password: bool) -> Result<(), Failu
     let secrets = Secrets::new(data.path());
     secrets.platform_key()?;
     secrets.make_secrets_key(&settings.secrets_key)?;
+    let prepared = settings.clone();
+    tokio::task::spawn_blocking(move || repository::prepare(&prepared))
+        .await
+        .map_err(|error| Failure::while_trying("look at the repository", &error))??;
     if !rustix::process::geteuid().is_root() {
         output.note("warning: isolation is off: not root, so all tenants run as one user (`heddle doctor`)");
     }

@@ -4,7 +4,7 @@ use protocol::api::{NewProject, Page, Project};
 
 use super::Refused;
 use super::list::Cut;
-use crate::extract::{Acting, Json, Path, Query};
+use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::Answer;
 
 /// All projects, by name.
@@ -16,12 +16,15 @@ pub async fn list(Acting(control): Acting, Query(cut): Query<Cut>) -> Answer<Ans
 
 /// Create a project.
 #[utoipa::path(post, path = "/api/v1/projects", tag = "projects", operation_id = "create_project",
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+        description = "Sent twice with it, it is carried out once")),
     request_body = NewProject, responses((status = 201, body = Project), Refused))]
 pub async fn create(
     Acting(control): Acting,
+    Asks(asked): Asks,
     Json(new): Json<NewProject>,
 ) -> Answer<(StatusCode, Answered<Project>)> {
-    Ok((StatusCode::CREATED, Answered(control.create_project(new).await?)))
+    Ok((StatusCode::CREATED, Answered(control.create_project(&asked, new).await?)))
 }
 
 /// One project.

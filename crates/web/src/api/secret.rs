@@ -12,14 +12,15 @@ use crate::failure::Answer;
 #[utoipa::path(get, path = "/api/v1/secrets", tag = "secrets", operation_id = "list_secrets",
     params(SecretsOf), responses((status = 200, body = Page<Secret>), Refused))]
 pub async fn list(Acting(control): Acting, Query(of): Query<SecretsOf>) -> Answer<Answered<Page<Secret>>> {
-    Ok(Answered(Page { items: control.secrets(&of).await?, next: None }))
+    Ok(Answered(Page::whole(control.secrets(&of).await?)))
 }
 
 /// Set a secret. Its value is never shown again; tenants' Odoos find it in their
 /// environment from their next start on.
 #[utoipa::path(put, path = "/api/v1/secrets/{name}", tag = "secrets", operation_id = "set_secret",
     params(("name" = String, Path, description = "`^[A-Z][A-Z0-9_]{0,62}$`"), SecretsOf,
-        ("If-Match" = Option<String>, Header, description = "The version that it must replace, such as `\"3\"`")),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|"[0-9]{1,18}(\.[0-9a-f]{1,64})?")$"#,
+            description = "The version that it must replace, such as `\"3\"`")),
     request_body = NewSecret,
     responses((status = 200, body = Secret, headers(("ETag" = String, description = "Its version"))), Refused))]
 pub async fn set(
@@ -36,7 +37,8 @@ pub async fn set(
 /// Remove a secret with all its values.
 #[utoipa::path(delete, path = "/api/v1/secrets/{name}", tag = "secrets", operation_id = "remove_secret",
     params(("name" = String, Path), SecretsOf,
-        ("If-Match" = Option<String>, Header, description = "The version that it must have")),
+        ("If-Match" = Option<String>, Header, pattern = r#"^(\*|"[0-9]{1,18}(\.[0-9a-f]{1,64})?")$"#,
+            description = "The version that it must have")),
     responses((status = 204, description = "It is gone"), Refused))]
 pub async fn remove(
     Acting(control): Acting,

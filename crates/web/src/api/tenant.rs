@@ -1,12 +1,14 @@
 use axum::Json as Answered;
 use axum::http::StatusCode;
-use protocol::api::{ArchiveTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Tenant};
+use axum::response::Response;
+use protocol::api::{ArchiveTenant, ChangeTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Tenant};
 use protocol::internal::LogSource;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
 use super::list::Cut;
+use crate::etag::{Edits, Seen, Versioned};
 use crate::extract::{Acting, Asks, Json, Path, Query};
 use crate::failure::{Answer, Failure};
 
@@ -43,12 +45,32 @@ pub async fn create(
     Ok((StatusCode::CREATED, Answered(control.create_tenant(&asked, new).await?)))
 }
 
-/// One tenant.
+/// One tenant. Its ETag names its version.
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
-    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme")),
-    responses((status = 200, body = Tenant), Refused))]
-pub async fn get(Acting(control): Acting, Path(tenant): Path<String>) -> Answer<Answered<Tenant>> {
-    Ok(Answered(control.tenant(&tenant).await?))
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("If-None-Match" = Option<String>, Header, description = "An ETag: answered with 304 where it is still so")),
+    responses((status = 200, body = Tenant, headers(("ETag" = String, description = "Its version, for `If-Match`"))),
+        (status = 304, description = "It is as `If-None-Match` says."), Refused))]
+pub async fn get(Acting(control): Acting, Path(tenant): Path<String>, seen: Seen) -> Answer<Response> {
+    let tenant = control.tenant(&tenant).await?;
+    seen.answer(tenant.version, &tenant)
+}
+
+/// Change what a tenant may use, if it is still as it was read.
+#[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", operation_id = "change_tenant",
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("If-Match" = String, Header, pattern = r#"^(\*|"[0-9]{1,18}(\.[0-9a-f]{1,64})?")$"#,
+            description = "Its ETag as it was read, its version in quotes, or * for whatever is there")),
+    request_body = ChangeTenant,
+    responses((status = 200, body = Tenant, headers(("ETag" = String, description = "Its version, for `If-Match`"))), Refused))]
+pub async fn change(
+    Acting(control): Acting,
+    Path(tenant): Path<String>,
+    Edits(version): Edits,
+    Json(body): Json<ChangeTenant>,
+) -> Answer<Versioned<Tenant>> {
+    let tenant = control.change_tenant(&tenant, version, &body).await?;
+    Ok(Versioned(tenant.version, tenant))
 }
 
 /// Show its visitors a page that says so, and stop its Odoo; its history is kept.

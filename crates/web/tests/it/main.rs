@@ -1,11 +1,14 @@
 //! The web against a real control on a real PostgreSQL.
 
 mod api;
+mod approvals;
 mod console;
 mod contract;
 mod internal;
 mod live;
+mod metrics;
 mod openapi;
+mod refusals;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]

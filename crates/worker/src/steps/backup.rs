@@ -45,13 +45,26 @@ pub async fn take(run: &Run, cell: &Cell<'_>, client: Client) -> Result<(), Fail
             progress(done, all);
         }
     };
-    let backup = cell.archive().backup(request, report).await.doing("take a base backup")?;
+    let base = cell.archive().newest_base(cell.lineage()).await.doing("look for an earlier base backup")?;
+    let backup = cell.archive().backup_since(request, base, report).await.doing("take a base backup")?;
     run.info(format!(
-        "Base backup {}: {} MB, {} MB stored",
+        "{} {}: {} MB, {} MB stored",
+        if base.is_some() { "Changes since the last base backup," } else { "Base backup" },
         backup.id,
         backup.size >> 20,
         backup.stored >> 20
     ));
+    let manifest =
+        cell.archive().manifest(backup.lineage, backup.id).await.doing("read the backup's manifest")?;
+    if let Some(page) = manifest.damaged_pages.first() {
+        run.warn(format!(
+            "{} pages of the cell do not match their checksums, such as the one at byte {} of {}: look at the \
+             disk, and restore to a time before it happened",
+            manifest.damaged_pages.len(),
+            page.at,
+            page.path
+        ));
+    }
     run.record(Fact::BackupCompleted { tenant: cell.tenant, backup }).await?;
     Ok(())
 }

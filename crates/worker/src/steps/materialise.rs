@@ -47,6 +47,15 @@ pub async fn materialise(
     fault::reach("restore.extracted").await;
     run.go_on()?;
 
+    run.progress(0.2, "Fetching the WAL");
+    let placed = cell.archive().place_wal(plan, &data_dir, identity).await.doing("put the WAL in place")?;
+    run.info(format!(
+        "{} WAL segments are in place, {} are fetched as they are needed",
+        placed.segments, placed.left
+    ));
+    fault::reach("restore.placed").await;
+    run.go_on()?;
+
     run.progress(0.3, "Replaying the WAL");
     cell.serve_archive(false, Some(plan.clone())).await?;
     let lineage = recover(host, run, tenant, cell, plan).await?;
@@ -114,7 +123,8 @@ async fn recover_once(
     let (binaries, stop, made, program) = (host.binaries.clone(), stop.clone(), cluster.clone(), id.clone());
     let spec = blocking(move || {
         let fetch = &made.archive.as_ref().ok_or_else(|| Failure::new("the cell has no archive"))?.fetch;
-        postgres::write_recovery(&made.data_dir, made.identity, &stop, timeline, fetch)
+        let fetch = fetch.clone().unless_in_place();
+        postgres::write_recovery(&made.data_dir, made.identity, &stop, timeline, &fetch)
             .doing("prepare the recovery")?;
         made.make_socket_dir().doing("make the cell's socket folder")?;
         made.write_config().doing("configure the cell")?;

@@ -23,7 +23,7 @@ use crate::time::{When, local, local_exact};
 
 /// Give a tenant back into a folder, out of the repository alone
 ///
-/// Needs PostgreSQL and the repository, or a copy of it, and nothing else: no
+/// Needs PostgreSQL, the repository or a copy of it, and its key file: no
 /// control, no worker, no machine that ever saw the tenant. The folder then
 /// holds a stopped cluster of its own and the attachments. The repository is
 /// only read, and what becomes of the folder does not reach it.
@@ -31,7 +31,8 @@ use crate::time::{When, local, local_exact};
 #[command(after_long_help = "Examples:\n  \
         heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy\n  \
         heddle archive restore acme --at '2026-11-21 11:35:51' --to /srv/acme --plan\n  \
-        heddle archive restore acme --snapshot before-mistake --to /srv/acme")]
+        heddle archive restore acme --snapshot before-mistake --to /srv/acme\n  \
+        heddle archive restore acme --latest --to /srv/acme --repository s3://backups/heddle --key-file repository.key")]
 #[group(id = "point", required = true, multiple = false, args = ["at", "snapshot", "latest"])]
 pub struct Restore {
     /// Which tenant, by its id or its database's name
@@ -65,9 +66,10 @@ struct Done {
 impl Restore {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let now = Timestamp::now();
-        let repository = self.place.open(context)?;
+        let repository = self.place.open(context).await?;
         let archive = repository.tenant(super::find(&repository, &self.tenant).await?);
-        let inventory = archive.history().await.map_err(|error| super::reading(repository.root(), &error))?;
+        let inventory =
+            archive.history().await.map_err(|error| super::reading(repository.location(), &error))?;
         for finding in &inventory.findings {
             context.output.note(format!("warning: {finding}"));
         }
@@ -198,6 +200,7 @@ fn failure(error: StandaloneError) -> Failure {
 fn doing(step: Step) -> &'static str {
     match step {
         Step::Copying { .. } => "Copying the base backup",
+        Step::PlacingWal => "Fetching the WAL",
         Step::Replaying => "Replaying the WAL",
         Step::ReplayingToEnd => "There was no later commit; replaying to the end of the WAL",
         Step::PlacingFiles => "Giving back the attachments",

@@ -34,7 +34,7 @@ pub struct Verify {
 
 impl Verify {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
-        let repository = self.place.open(context)?;
+        let repository = self.place.open(context).await?;
         let tenant = match &self.tenant {
             Some(tenant) => Some(super::find(&repository, tenant).await?),
             None => None,
@@ -48,7 +48,7 @@ impl Verify {
         });
         let verified =
             verified.await.map_err(|error| Failure::while_trying("check the repository", &error))?;
-        let verified = verified.map_err(|error| super::reading(repository.root(), &error))?;
+        let verified = verified.map_err(|error| super::reading(repository.location(), &error))?;
         context.output.result(&verified, text)?;
         match verified.flaws.len() as u64 + verified.more_flaws {
             0 => Ok(()),
@@ -82,6 +82,9 @@ fn text(verified: &Verification) -> String {
         verified.snapshots,
         verified.files,
     );
+    if verified.shredded > 0 {
+        text += &format!("Tenants whose keys were destroyed: {}.\n", verified.shredded);
+    }
     text += &match verified.flaws.len() as u64 + verified.more_flaws {
         0 => "Everything is sound.\n".to_owned(),
         count => format!("{}.\n", counted(count)),

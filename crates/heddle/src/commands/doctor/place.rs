@@ -5,11 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use archive::Location;
+
 use super::Check;
 use crate::data::Data;
 use crate::failure::Failure;
 use crate::output::bytes;
 use crate::ports;
+use crate::repository;
 use crate::settings::{LONGEST_RUN_DIR, Settings};
 
 pub fn checks(settings: &Settings) -> Vec<Check> {
@@ -21,6 +24,7 @@ pub fn checks(settings: &Settings) -> Vec<Check> {
         space(&settings.data),
         reflink(&settings.data),
         sockets(&settings.run_dir),
+        repository_key(settings),
         port("console port", "listen_console", settings.listen_console, owner.is_some()),
         port("router port", "listen_router", settings.listen_router, owner.is_some()),
     ]
@@ -42,6 +46,36 @@ fn running(settings: &Settings, data: &Data, owner: Option<u32>) -> Check {
         ),
         None if settings.data.join("lock").exists() => Check::ok(NAME, format!("{place}, stopped")),
         None => Check::ok(NAME, format!("{place}, new")),
+    }
+}
+
+/// Whoever loses it loses every backup.
+fn repository_key(settings: &Settings) -> Check {
+    const NAME: &str = "repository key";
+    let keys = repository::keys(settings);
+    let path = keys.path().display();
+    let made = match &settings.repository {
+        Location::Folder(root) => root.join("heddle.json").exists(),
+        Location::S3(_) => false,
+    };
+    match (keys.path().exists(), keys.count()) {
+        (true, Ok(1)) => {
+            Check::ok(NAME, format!("{path}; keep a copy elsewhere: no backup can be read without it"))
+        }
+        (true, Ok(_)) => Check::warning(
+            NAME,
+            format!("{path}; a rotation was broken off"),
+            "run `heddle archive rotate` again",
+        ),
+        (true, Err(error)) => {
+            Check::problem(NAME, error.to_string(), "put the right key file there, for its owner alone")
+        }
+        (false, _) if made => Check::problem(
+            NAME,
+            format!("{path} is missing, and the repository is there"),
+            "put it back from your copy, or name it with HEDDLE_REPOSITORY_KEY",
+        ),
+        (false, _) => Check::ok(NAME, format!("{path}, made by the first `heddle up`")),
     }
 }
 

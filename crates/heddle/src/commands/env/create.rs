@@ -1,18 +1,20 @@
 use clap::Args;
-use model::project::Stage;
+use jiff::SignedDuration;
+use model::project::{BuildState, Stage};
 use protocol::api::NewEnvironment;
 use uuid::Uuid;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::time::duration_argument;
 
 /// Create an environment in a project
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  heddle env create demo/production\n  \
-    heddle env create demo/try-18 --stage development --build 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b")]
+    heddle env create demo/try-18 --stage development --build 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b --wait")]
 pub struct Create {
     /// Where and how it is called, such as `demo/production`
-    #[arg(value_name = "PROJECT/NAME", value_parser = address)]
+    #[arg(value_name = "PROJECT/NAME", value_parser = super::address)]
     environment: (String, String),
     /// production (one a project), staging or development [default: what its name says]
     #[arg(long)]
@@ -20,15 +22,13 @@ pub struct Create {
     /// The build its tenants are made from [default: the project's newest ready one]
     #[arg(long, value_name = "ID")]
     build: Option<Uuid>,
-}
-
-fn address(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((project, name)) if !project.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok((project.into(), name.into()))
-        }
-        _ => Err("write the project and the environment's name, such as demo/production".into()),
-    }
+    /// Wait for the build, if it is still being made, and until the environment is ready
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait for it to be ready
+    #[arg(long, value_name = "DURATION", default_value = "10m", requires = "wait",
+        value_parser = duration_argument)]
+    timeout: SignedDuration,
 }
 
 impl Create {
@@ -38,8 +38,19 @@ impl Create {
             return Err(Failure::usage(format!("which stage is {project}/{name}?"))
                 .hint("add --stage production, --stage staging or --stage development"));
         };
+        let api = context.api()?;
+        if let (true, Some(build)) = (self.wait, self.build) {
+            let build = api.build(build).await?;
+            if build.state == BuildState::Building {
+                context.follow(&api, build.run, "the build").await?;
+            }
+        }
         let new = NewEnvironment { project, name, stage, build: self.build };
-        let environment = context.api()?.create_environment(&new).await?;
+        let environment = api.create_environment(&new).await?;
+        if self.wait {
+            let (project, name) = (&environment.project, &environment.name);
+            super::wait::until_served(context, &api, project, name, self.timeout).await?;
+        }
         context.output.result(&environment, |made| {
             format!(
                 "Created the {} environment {project}/{name}.\n\

@@ -2,6 +2,7 @@ mod archive;
 mod create;
 pub mod list;
 mod resume;
+mod set;
 mod show;
 mod suspend;
 
@@ -22,6 +23,7 @@ pub enum Command {
     Create(create::Create),
     List(list::List),
     Show(show::Show),
+    Set(set::Set),
     Suspend(suspend::Suspend),
     Resume(resume::Resume),
     Archive(archive::Archive),
@@ -33,6 +35,7 @@ impl Command {
             Self::Create(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Show(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
             Self::Suspend(command) => command.run(context).await,
             Self::Resume(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
@@ -42,7 +45,7 @@ impl Command {
 
 /// Waits until the worker has seen the tenant's Odoo in that state; two
 /// minutes at most.
-async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {
+pub async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let tenant = api.tenant(name).await?;

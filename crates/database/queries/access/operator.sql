@@ -1,0 +1,1 @@
+SELECT ops.is_operator() AS may

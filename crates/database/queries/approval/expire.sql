@@ -1,0 +1,1 @@
+SELECT ops.expire_approvals()

@@ -1,0 +1,2 @@
+-- $1 id
+SELECT run, state, reason FROM ops.settle_approval($1)

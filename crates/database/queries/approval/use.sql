@@ -1,0 +1,2 @@
+-- $1 id
+SELECT ops.use_approval($1)

@@ -1,0 +1,2 @@
+-- $1 id
+SELECT count(*) FROM ops.tenants WHERE environment_id = $1 AND state <> 'archived'

@@ -1,0 +1,1 @@
+SELECT ops.may_watch()

@@ -1,0 +1,7 @@
+-- $1 id
+SELECT p.id, p.project_id, j.name AS project, p.act, p.environment_id, e.name AS environment, p.stage, p.approvals,
+       p.roles, p.expires_after, p.version, p.created_at
+FROM ops.policies p
+JOIN ops.projects j ON j.id = p.project_id
+LEFT JOIN ops.environments e ON e.id = p.environment_id
+WHERE p.id = $1
