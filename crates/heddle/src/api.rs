@@ -262,7 +262,7 @@ impl Api {
     }
 
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
-        self.list(&secrets_of(path(&["secrets"]), of)).await
+        self.piece(&secrets_of(path(&["secrets"]), of)).await
     }
 
     pub async fn set_secret(
@@ -300,7 +300,7 @@ impl Api {
             ("state", state.map(|state| state.to_string())),
             ("limit", Some(limit.to_string())),
         ];
-        self.list(&query(path(&["approvals"]), &pairs)).await
+        self.piece(&query(path(&["approvals"]), &pairs)).await
     }
 
     /// By its own id, or by that of the run that asked for it.
@@ -321,7 +321,7 @@ impl Api {
     }
 
     pub async fn policies(&self, project: Option<&str>) -> Result<Vec<Policy>> {
-        self.list(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
+        self.piece(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
     }
 
     pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy> {

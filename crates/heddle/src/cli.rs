@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approval, archive, audit, build, control, doctor, env, login, logs, policy, project, restore, router, run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    approval, archive, audit, build, control, doctor, env, login, logs, policy, project, restore, router,
+    run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;

@@ -18,9 +18,10 @@ pub(crate) async fn record(params: RawPathParams, request: Request, next: Next) 
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = request.method().clone();
     let response = next.run(request).await;
-    let refused = response.extensions().get::<Arc<Failure>>().is_some_and(|failure| {
-        matches!(failure.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN)
-    });
+    let refused = response
+        .extensions()
+        .get::<Arc<Failure>>()
+        .is_some_and(|failure| matches!(failure.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN));
     if refused
         && let (Some(Acting(control)), Some(path)) = (acting, path)
         && let Some((_, target)) = params.iter().next()

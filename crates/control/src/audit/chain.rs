@@ -69,7 +69,19 @@ impl Writer {
 pub(crate) fn row_hash(previous: &[u8; 32], row: &AuditRow) -> [u8; 32] {
     // Taken apart, so that a new field is not forgotten here.
     let AuditRow {
-        id, at, project, actor, via, address, request, run, act, subjects, detail, project_name: _, actor_name: _,
+        id,
+        at,
+        project,
+        actor,
+        via,
+        address,
+        request,
+        run,
+        act,
+        subjects,
+        detail,
+        project_name: _,
+        actor_name: _,
     } = row;
     let mut writer = Writer::new("heddle audit row 1");
     writer.bytes(previous);

@@ -124,7 +124,12 @@ impl Verifier {
         let mut last = 0;
         for row in rows {
             if there.insert(row.id, row).is_some() || row.id < last {
-                self.find(FindingKind::Reordered, number, Some(row.id), "it stands after a later row, or twice");
+                self.find(
+                    FindingKind::Reordered,
+                    number,
+                    Some(row.id),
+                    "it stands after a later row, or twice",
+                );
             }
             last = last.max(row.id);
         }
@@ -143,7 +148,12 @@ impl Verifier {
             match there.get(id) {
                 None => self.find(FindingKind::Removed, number, Some(*id), "it was sealed, and is not there"),
                 Some(row) if row.project != self.done.project => {
-                    self.find(FindingKind::Changed, number, Some(*id), "it says that it is another project's");
+                    self.find(
+                        FindingKind::Changed,
+                        number,
+                        Some(*id),
+                        "it says that it is another project's",
+                    );
                 }
                 Some(row) if hex::encode(row_hash(&previous, row)) != *recorded => self.find(
                     FindingKind::Changed,
@@ -163,7 +173,12 @@ impl Verifier {
             self.find(FindingKind::Broken, number, None, "its hash is not its last row's");
         }
         if start != self.done.rows {
-            self.find(FindingKind::Broken, number, None, "its rows are not counted on from the block before it");
+            self.find(
+                FindingKind::Broken,
+                number,
+                None,
+                "its rows are not counted on from the block before it",
+            );
         }
         self.done.rows = head.rows;
         self.done.blocks += 1;
@@ -212,7 +227,12 @@ impl Verifier {
     pub fn strays(&mut self, rows: &[AuditRow]) {
         for row in rows {
             let number = self.done.blocks;
-            self.find(FindingKind::Inserted, number, Some(row.id), "it is in no block, and its time is sealed");
+            self.find(
+                FindingKind::Inserted,
+                number,
+                Some(row.id),
+                "it is in no block, and its time is sealed",
+            );
         }
     }
 
@@ -230,8 +250,7 @@ impl Verifier {
             let parsed = serde_json::from_str(&line?);
             match (parsed, &mut open) {
                 (Ok(AuditLine::Block(block)), _) => {
-                    let verifier =
-                        verifier.get_or_insert_with(|| Self::new(block.head.project, keys, kept));
+                    let verifier = verifier.get_or_insert_with(|| Self::new(block.head.project, keys, kept));
                     last = Some(block.head.clone());
                     if let Some((block, rows)) = open.replace((block, Vec::new())) {
                         verifier.block(&block, &rows);
@@ -252,7 +271,12 @@ impl Verifier {
             verifier.find(FindingKind::Broken, number, None, what);
         }
         if end != last || end.is_none() {
-            verifier.find(FindingKind::CutOff, number, None, "the file does not end with its last block's head");
+            verifier.find(
+                FindingKind::CutOff,
+                number,
+                None,
+                "the file does not end with its last block's head",
+            );
         }
         Ok(verifier.end(0))
     }

@@ -128,9 +128,10 @@ impl<'a> Heads<'a> {
     async fn keep(&mut self, signed: Vec<AuditHead>) -> Result<()> {
         let Some(path) = self.path.filter(|_| !signed.is_empty()) else { return Ok(()) };
         self.last.extend(signed.into_iter().map(|head| (head.project.unwrap_or(NO_PROJECT), head)));
-        let lines = self.last.values().map(|head| {
-            serde_json::to_string(head).expect("a head is representable as JSON") + "\n"
-        });
+        let lines = self
+            .last
+            .values()
+            .map(|head| serde_json::to_string(head).expect("a head is representable as JSON") + "\n");
         let text: String = lines.collect();
         let new = path.with_extension("new");
         let write = async {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use control::reconcile::audit;
-use control::{AuditFilter, AuditKey, Control, FindingKind, PLATFORM, Principal, Settings, Slice, Verified, Verifier};
+use control::{
+    AuditFilter, AuditKey, Control, FindingKind, PLATFORM, Principal, Settings, Slice, Verified, Verifier,
+};
 use model::run::RunKind;
 use protocol::api::NewProject;
 use protocol::audit::{AuditHead, AuditLine, AuditRow};
@@ -71,7 +73,12 @@ impl Sealed {
 
     async fn head(&self) -> AuditHead {
         let chains = self.platform.control.audit_chains().await.unwrap();
-        chains.items.into_iter().map(|chain| chain.head).find(|head| head.project == Some(self.project)).unwrap()
+        chains
+            .items
+            .into_iter()
+            .map(|chain| chain.head)
+            .find(|head| head.project == Some(self.project))
+            .unwrap()
     }
 }
 
@@ -174,8 +181,9 @@ async fn a_change_of_any_column_is_found_by_its_row() {
                 let changed = [(FindingKind::Changed, Some(id))];
                 let expected = if column == "project_id" { gone } else { changed };
                 assert_eq!(found(&verified), expected, "{sql}");
-                let back =
-                    format!("UPDATE ops.audit a SET {column} = k.{column} FROM public.kept k WHERE k.id = a.id AND a.id = {id}");
+                let back = format!(
+                    "UPDATE ops.audit a SET {column} = k.{column} FROM public.kept k WHERE k.id = a.id AND a.id = {id}"
+                );
                 sealed.sql(&back).await;
                 *tried.entry(column.clone()).or_insert(0) += 1;
             }
@@ -269,13 +277,16 @@ async fn seals_that_were_changed_are_found() {
         "chain = '00000000-0000-0000-0000-00000000000f'",
     ] {
         for number in 1..=3 {
-            let sql = format!("UPDATE ops.audit_blocks SET {column} WHERE chain = '{chain}' AND number = {number}");
+            let sql =
+                format!("UPDATE ops.audit_blocks SET {column} WHERE chain = '{chain}' AND number = {number}");
             assert_eq!(sealed.sql(&sql).await, 1);
             let verified = sealed.verify().await;
             let (alone, last) = (column.starts_with("chain"), number == 3);
             assert!(!verified.sound(), "{sql}");
             // The last one taken away, its rows are there without a seal.
-            assert!(!(alone && last) || verified.findings.iter().all(|one| one.kind == FindingKind::Inserted));
+            assert!(
+                !(alone && last) || verified.findings.iter().all(|one| one.kind == FindingKind::Inserted)
+            );
             tried += 1;
             sealed.sql("DELETE FROM ops.audit_blocks").await;
             sealed.sql("INSERT INTO ops.audit_blocks SELECT * FROM public.kept").await;

@@ -1,8 +1,8 @@
 //! Control's operations against a real PostgreSQL.
 
 mod access;
-mod approvals;
 mod alerts;
+mod approvals;
 mod audit;
 mod history;
 mod inputs;

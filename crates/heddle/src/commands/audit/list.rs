@@ -52,7 +52,8 @@ impl List {
         let rows = context.api()?.audit(&filter).await?;
         context.output.result(&rows, |rows| {
             let rows = rows.iter().map(|row| {
-                let from = row.address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
+                let from =
+                    row.address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
                 [
                     row.id.to_string(),
                     local(row.at),
@@ -106,7 +107,8 @@ mod tests {
 
     #[test]
     fn changes_read_well() {
-        let detail = json!({"password_hash": "changed", "role": ["tester", "admin"], "gone_at": [null, "now"]});
+        let detail =
+            json!({"password_hash": "changed", "role": ["tester", "admin"], "gone_at": [null, "now"]});
         assert_eq!(what(&detail), "gone_at none → now, password_hash changed, role tester → admin");
         assert_eq!(what(&json!({"name": "é".repeat(200)})).chars().count(), LONGEST + 1);
         assert_eq!(what(&json!({})), "");

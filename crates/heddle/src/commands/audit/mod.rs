@@ -42,7 +42,9 @@ async fn each_part(
         let blocks = api.audit_blocks(project, after).await?;
         let more = blocks.more;
         // Without a block, a further part would be the same one.
-        let Some(last) = blocks.items.last().map(|sealed| sealed.block.head.block) else { return part(blocks) };
+        let Some(last) = blocks.items.last().map(|sealed| sealed.block.head.block) else {
+            return part(blocks);
+        };
         after = last;
         part(blocks)?;
         if !more {

@@ -103,8 +103,9 @@ impl Verify {
             wanted.retain(|(name, project)| name == one || project.is_some_and(|id| id.to_string() == *one));
             if wanted.is_empty() {
                 let detail = format!("no chain of {one} that you may read has been sealed");
-                return Err(Failure::new(Exit::Refused, "not-found", detail)
-                    .hint("whoever administers a project reads its chain; a new one is sealed within seconds"));
+                return Err(Failure::new(Exit::Refused, "not-found", detail).hint(
+                    "whoever administers a project reads its chain; a new one is sealed within seconds",
+                ));
             }
         }
         let mut chains = Vec::new();
