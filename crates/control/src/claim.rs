@@ -93,7 +93,9 @@ impl Control {
     async fn give_up(&self, run: &database::lease::Claimed, refusal: &Refusal) -> Result<()> {
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
-        let Some(held) = database::lease::hold(&transaction, run.run, run.fence).await? else { return Ok(()) };
+        let Some(held) = database::lease::hold(&transaction, run.run, run.fence).await? else {
+            return Ok(());
+        };
         let reason = refusal.to_string();
         if !held.has_another_attempt() {
             Matter::from(&held).fail(&transaction, &reason).await?;

@@ -67,7 +67,9 @@ impl Control {
         for row in &rows {
             runs.push(match unqueued.get(&row.id) {
                 None => QueuedRun { id: row.id.0, new: true },
-                Some(Unqueued::Before(run) | Unqueued::Busy(Some(run))) => QueuedRun { id: run.0, new: false },
+                Some(Unqueued::Before(run) | Unqueued::Busy(Some(run))) => {
+                    QueuedRun { id: run.0, new: false }
+                }
                 Some(Unqueued::Busy(None)) => {
                     return Err(Refusal::wrong_state("a run of the same has just ended; ask again").into());
                 }

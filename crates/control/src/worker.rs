@@ -117,7 +117,8 @@ pub(crate) fn check_labels(labels: &[String]) -> Result<(), Refusal> {
         return Err(Refusal::invalid("there are at most 20 labels"));
     }
     for label in labels {
-        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '=');
+        let good =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '=');
         if label.is_empty() || label.len() > 63 || !label.chars().all(good) {
             return Err(Refusal::invalid(format!("{label:?} is not a label"))
                 .hint("a label is up to 63 small letters, digits, -, _, . and ="));

@@ -114,59 +114,75 @@ CREATE VIEW ops.acting WITH (security_invoker = true) AS
       AND (k.expires_at IS NULL OR k.expires_at > now())
       AND (k.user_id IS NULL OR u.disabled_at IS NULL);
 
+-- In PL/pgSQL, which keeps its plans: the policies call these in every query.
+
 CREATE FUNCTION ops.myself() RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT a.user_id FROM ops.acting a;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    RETURN (SELECT a.user_id FROM ops.acting a);
+END $$;
 
 -- A key that is to act as one needs every scope.
 CREATE FUNCTION ops.is_operator() RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM ops.acting a
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM ops.acting a
                    WHERE a.operator AND a.project_id IS NULL AND 'own' = ANY (a.scopes));
-END;
+END $$;
 
 -- The projects in which the caller has a permission.
 CREATE FUNCTION ops.my_projects(wanted text DEFAULT 'read') RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 50
-BEGIN ATOMIC
-    SELECT m.project_id
-    FROM ops.acting a
-    JOIN ops.project_members m ON m.user_id = a.user_id
-    JOIN ops.roles r ON r.name = m.role
-    WHERE NOT a.operator AND wanted = ANY (a.scopes) AND wanted = ANY (r.permissions)
-      AND (a.project_id IS NULL OR m.project_id = a.project_id)
-    UNION ALL
-    SELECT p.id
-    FROM ops.acting a JOIN ops.projects p ON a.project_id IS NULL OR p.id = a.project_id
-    WHERE a.operator AND wanted = ANY (a.scopes);
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 50 AS $$
+DECLARE
+    acting record;
+BEGIN
+    SELECT * INTO acting FROM ops.acting;
+    IF NOT FOUND OR wanted <> ALL (acting.scopes) THEN
+        RETURN;
+    ELSIF acting.operator THEN
+        RETURN QUERY
+            SELECT p.id FROM ops.projects p WHERE acting.project_id IS NULL OR p.id = acting.project_id;
+    ELSE
+        RETURN QUERY
+            SELECT m.project_id
+            FROM ops.project_members m JOIN ops.roles r ON r.name = m.role
+            WHERE m.user_id = acting.user_id AND wanted = ANY (r.permissions)
+              AND (acting.project_id IS NULL OR m.project_id = acting.project_id);
+    END IF;
+END $$;
 
--- The environments in which the caller has a permission: production asks for
--- `operate` where the others ask for `test` or `develop`.
+-- The environments in which the caller has a permission, by their role or by
+-- what was granted beyond it: production asks for `operate` where the others ask
+-- for `test` or `develop`. A key's scopes bound what was granted, too.
 CREATE FUNCTION ops.my_environments(wanted text) RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 50
-BEGIN ATOMIC
-    SELECT e.id FROM ops.environments e
-    WHERE e.stage <> 'production' AND e.project_id IN (SELECT ops.my_projects(wanted))
-    UNION
-    SELECT e.id FROM ops.environments e
-    WHERE e.stage = 'production'
-      AND e.project_id IN (SELECT ops.my_projects(CASE WHEN wanted IN ('test', 'develop') THEN 'operate'
-                                                       ELSE wanted END))
-    UNION
-    -- What was granted beyond a member's role. A key's own bounds hold here as well.
-    SELECT e.id
-    FROM ops.acting a
-    JOIN ops.env_permissions g ON g.user_id = a.user_id
-    JOIN ops.environments e ON e.id = g.environment_id
-    WHERE (g.permission = wanted OR (g.permission = 'operate' AND wanted IN ('test', 'develop')))
-      AND CASE WHEN e.stage = 'production' AND wanted IN ('test', 'develop') THEN 'operate'
-               ELSE wanted END = ANY (a.scopes)
-      AND e.project_id IN (SELECT ops.my_projects());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 50 AS $$
+DECLARE
+    acting record;
+    in_production text := CASE WHEN wanted IN ('test', 'develop') THEN 'operate' ELSE wanted END;
+BEGIN
+    SELECT * INTO acting FROM ops.acting;
+    IF NOT FOUND THEN
+        RETURN;
+    ELSIF acting.operator THEN
+        RETURN QUERY
+            SELECT e.id FROM ops.environments e
+            WHERE CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (acting.scopes)
+              AND (acting.project_id IS NULL OR e.project_id = acting.project_id);
+    ELSE
+        RETURN QUERY
+            SELECT e.id
+            FROM ops.project_members m
+            JOIN ops.roles r ON r.name = m.role
+            JOIN ops.environments e ON e.project_id = m.project_id
+            WHERE m.user_id = acting.user_id
+              AND (acting.project_id IS NULL OR m.project_id = acting.project_id)
+              AND CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (acting.scopes)
+              AND (CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (r.permissions)
+                   OR EXISTS (SELECT FROM ops.env_permissions g
+                              WHERE g.user_id = acting.user_id AND g.environment_id = e.id
+                                AND g.permission IN (wanted, in_production)));
+    END IF;
+END $$;
 
 -- Whether a new key would reach no further than what makes it.
 CREATE FUNCTION ops.within_my_key(scopes text[], project uuid, expires_at timestamptz) RETURNS boolean
@@ -200,53 +216,58 @@ END;
 -- What a worker may touch: the runs it holds and what they are about; the
 -- tenants on its host, held or not.
 CREATE FUNCTION ops.my_runs() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
+END $$;
 
 CREATE FUNCTION ops.held_tenants() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT r.tenant_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
-    WHERE l.worker_id = ops.my_worker() AND r.tenant_id IS NOT NULL;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.tenant_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+        WHERE l.worker_id = ops.my_worker() AND r.tenant_id IS NOT NULL;
+END $$;
 
 CREATE FUNCTION ops.held_builds() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT r.build_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
-    WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.build_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+        WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL;
+END $$;
 
 CREATE FUNCTION ops.my_tenants() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT ops.held_tenants()
-    UNION
-    SELECT d.tenant_id
-    FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
-    WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT ops.held_tenants()
+        UNION
+        SELECT d.tenant_id
+        FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
+        WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
+END $$;
 
 -- Those of its host, and those of the tenants it holds wherever they are.
 CREATE FUNCTION ops.my_clusters() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT c.id FROM ops.clusters c WHERE c.worker_id = ops.my_worker()
-    UNION
-    SELECT d.cluster_id FROM ops.tenant_databases d WHERE d.tenant_id IN (SELECT ops.held_tenants());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id FROM ops.clusters c WHERE c.worker_id = ops.my_worker()
+        UNION
+        SELECT d.cluster_id FROM ops.tenant_databases d WHERE d.tenant_id IN (SELECT ops.held_tenants());
+END $$;
 
 CREATE FUNCTION ops.my_builds() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT ops.held_builds()
-    UNION
-    SELECT e.build_id
-    FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
-    WHERE t.id IN (SELECT ops.my_tenants());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT ops.held_builds()
+        UNION
+        SELECT e.build_id
+        FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
+        WHERE t.id IN (SELECT ops.my_tenants());
+END $$;
 
 -- Keeps others from changing a tenant until the transaction ends. Whoever may
 -- test it may hold it still without being allowed to change it.

@@ -70,7 +70,8 @@ pub async fn append(on: &impl On, said: &[Said]) -> Result<Vec<RunId>> {
     let fractions: Vec<Option<f64>> =
         said.iter().map(|one| one.events.iter().rev().find_map(|event| event.progress)).collect();
     let all = || said.iter().flat_map(|one| &one.events);
-    let owners: Vec<i32> = (1..).zip(said).flat_map(|(nth, one)| one.events.iter().map(move |_| nth)).collect();
+    let owners: Vec<i32> =
+        (1..).zip(said).flat_map(|(nth, one)| one.events.iter().map(move |_| nth)).collect();
     let numbers: Vec<i64> =
         said.iter().flat_map(|one| (one.first..).zip(&one.events).map(|(number, _)| number)).collect();
     let at: Vec<Timestamp> = all().map(|event| event.at).collect();
@@ -78,8 +79,9 @@ pub async fn append(on: &impl On, said: &[Said]) -> Result<Vec<RunId>> {
     let messages: Vec<&str> = all().map(|event| event.message.as_str()).collect();
     let progress: Option<Vec<Option<f64>>> =
         all().any(|event| event.progress.is_some()).then(|| all().map(|event| event.progress).collect());
-    let payloads: Option<Vec<Option<&Value>>> =
-        all().any(|event| event.payload.is_some()).then(|| all().map(|event| event.payload.as_ref()).collect());
+    let payloads: Option<Vec<Option<&Value>>> = all()
+        .any(|event| event.payload.is_some())
+        .then(|| all().map(|event| event.payload.as_ref()).collect());
     let stale: Vec<Only<Uuid>> = APPEND
         .all(
             on,

@@ -246,12 +246,7 @@ pub struct Patience {
 
 /// Leases to be taken back, locked; those that another has locked are skipped.
 /// `of`: all of this worker's.
-pub async fn lost(
-    on: &impl On,
-    at_most: i32,
-    patience: Patience,
-    of: Option<WorkerId>,
-) -> Result<Vec<Lost>> {
+pub async fn lost(on: &impl On, at_most: i32, patience: Patience, of: Option<WorkerId>) -> Result<Vec<Lost>> {
     let Patience { to_begin, silence, to_stop } = patience;
     let seconds = [to_begin, silence, to_stop].map(|time| time.as_secs_f64());
     LOST.all(on, &[&at_most, &seconds[0], &seconds[1], &seconds[2], &of.map(|id| id.0)]).await

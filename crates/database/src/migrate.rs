@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0012_schedules"
     "0013_alerts"
     "0014_edits"
+    "0015_audited"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

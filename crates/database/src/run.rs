@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::run::{Priority, RunApproval, RunKind, RunState};
+use model::run::{Priority, Approval, RunKind, RunState};
 use model::{BuildId, EnvironmentId, ProjectId, RestoreId, RunId, SnapshotId, TenantId};
 use serde_json::Value;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub struct Run {
     pub payload: Value,
     pub request_hash: Option<Vec<u8>>,
     pub priority: Priority,
-    pub approval: RunApproval,
+    pub approval: Approval,
     pub labels: Vec<String>,
     pub attempts: i32,
     pub max_attempts: i32,

@@ -3,10 +3,11 @@
 use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain, Environment,
-    LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore, NewRuns, NewSecret,
-    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Secret, SecretsOf,
-    Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide,
+    DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
+    NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret,
+    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule,
+    ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
@@ -17,6 +18,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::named::InProject;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -133,6 +136,10 @@ impl Api {
         self.list(&path).await
     }
 
+    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
+        self.get(&["environments", project, name]).await
+    }
+
     /// Changes it, if it is still at `version`.
     pub async fn change_environment(
         &self,
@@ -142,10 +149,6 @@ impl Api {
         change: &ChangeEnvironment,
     ) -> Result<Environment> {
         self.client.patch(&path(&["environments", project, name]), change, version).await
-    }
-
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
     }
 
     pub async fn create_environment(&self, new: &NewEnvironment) -> Result<Environment> {
@@ -212,6 +215,64 @@ impl Api {
 
     pub async fn confirm_restore(&self, id: Uuid) -> Result<Restore> {
         self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
+    }
+
+    pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {
+        let path = query(path(&["schedules"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn schedule(&self, schedule: &InProject) -> Result<Schedule> {
+        self.get(&["schedules", &schedule.project, &schedule.name]).await
+    }
+
+    pub async fn create_schedule(&self, new: &NewSchedule) -> Result<Schedule> {
+        self.ask(&["schedules"], new).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_schedule(
+        &self,
+        schedule: &InProject,
+        version: i64,
+        change: &ChangeSchedule,
+    ) -> Result<Schedule> {
+        self.client.patch(&path(&["schedules", &schedule.project, &schedule.name]), change, version).await
+    }
+
+    pub async fn remove_schedule(&self, schedule: &InProject) -> Result<()> {
+        self.client.delete(&path(&["schedules", &schedule.project, &schedule.name]), None).await
+    }
+
+    pub async fn schedule_times(&self, schedule: &InProject, count: u32) -> Result<Vec<ScheduledTime>> {
+        let path = path(&["schedules", &schedule.project, &schedule.name, "next"]);
+        self.piece(&query(path, &[("count", Some(count.to_string()))])).await
+    }
+
+    pub async fn run_schedule(&self, schedule: &InProject) -> Result<ScheduleRan> {
+        self.ask(&["schedules", &schedule.project, &schedule.name, "run"], &json!({})).await
+    }
+
+    pub async fn maintenance_windows(&self, project: Option<&str>) -> Result<Vec<MaintenanceWindow>> {
+        let path = query(path(&["maintenance-windows"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn create_maintenance_window(&self, new: &NewMaintenanceWindow) -> Result<MaintenanceWindow> {
+        self.ask(&["maintenance-windows"], new).await
+    }
+
+    pub async fn remove_maintenance_window(&self, window: &InProject) -> Result<()> {
+        self.client.delete(&path(&["maintenance-windows", &window.project, &window.name]), None).await
+    }
+
+    pub async fn alerts(&self, state: Option<&str>, limit: u32) -> Result<Vec<Alert>> {
+        let pairs = [("state", state.map(Into::into)), ("limit", Some(limit.to_string()))];
+        self.piece(&query(path(&["alerts"]), &pairs)).await
+    }
+
+    pub async fn acknowledge_alert(&self, id: Uuid) -> Result<Alert> {
+        self.ask(&["alerts", &id.to_string(), "acknowledge"], &json!({})).await
     }
 
     /// `filters`: what the address says beside `limit`.
@@ -338,7 +399,7 @@ impl Api {
     }
 
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
-        self.list(&secrets_of(path(&["secrets"]), of)).await
+        self.piece(&secrets_of(path(&["secrets"]), of)).await
     }
 
     pub async fn set_secret(
@@ -376,7 +437,7 @@ impl Api {
             ("state", state.map(|state| state.to_string())),
             ("limit", Some(limit.to_string())),
         ];
-        self.list(&query(path(&["approvals"]), &pairs)).await
+        self.piece(&query(path(&["approvals"]), &pairs)).await
     }
 
     /// By its own id, or by that of the run that asked for it.
@@ -397,7 +458,7 @@ impl Api {
     }
 
     pub async fn policies(&self, project: Option<&str>) -> Result<Vec<Policy>> {
-        self.list(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
+        self.piece(&query(path(&["policies"]), &[("project", project.map(Into::into))])).await
     }
 
     pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy> {

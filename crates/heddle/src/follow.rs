@@ -223,7 +223,7 @@ mod tests {
             git_ref: None,
             metadata: serde_json::Value::Null,
             priority: model::run::Priority::Normal,
-            approval: model::run::RunApproval::None,
+            approval: model::run::Approval::None,
             after: Vec::new(),
             labels: Vec::new(),
             attempts: 1,

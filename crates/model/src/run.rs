@@ -101,7 +101,7 @@ crate::written_enum! {
 }
 
 crate::written_enum! {
-    pub enum RunApproval {
+    pub enum Approval {
         /// None was asked for.
         None = "none",
         /// The run waits for it.

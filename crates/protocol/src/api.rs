@@ -9,7 +9,7 @@ use model::cluster::ClusterState;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, Priority, RunApproval, RunKind, RunState};
+use model::run::{Level, Priority, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
@@ -369,8 +369,8 @@ pub struct Run {
     #[schema(schema_with = one_of::<Priority>)]
     pub priority: Priority,
     /// `pending`: it waits for one.
-    #[schema(schema_with = one_of::<RunApproval>)]
-    pub approval: RunApproval,
+    #[schema(schema_with = one_of::<model::run::Approval>)]
+    pub approval: model::run::Approval,
     /// The runs that it waits for, or waited for; told of one run, not in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Uuid>,

@@ -123,8 +123,6 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
-    let stranger = Who::at(peer(&parts));
-    state.limiter.look(stranger)?;
     let verified = match bearer(&parts) {
         Some(key) => state.control.verify_api_key(key).await.map_err(Failure::from),
         None => Err(Failure::unauthenticated("the request has no API key")
@@ -133,7 +131,8 @@ pub(crate) async fn authenticate(
     let principal = match verified {
         Ok(principal) => principal.from(address(&parts), request_id(&parts)),
         Err(failure) if failure.status == StatusCode::UNAUTHORIZED => {
-            state.limiter.take(stranger)?;
+            // Whoever shares the address and has a good key is not kept out.
+            state.limiter.take(Who::at(peer(&parts)))?;
             return Err(failure);
         }
         Err(failure) => return Err(failure),

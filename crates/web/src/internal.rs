@@ -13,10 +13,9 @@ use control::Control;
 use model::{RunId, TenantId, WorkerId};
 use protocol::client::WORKER;
 use protocol::internal::{
-    Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer, Heartbeats,
-    HeartbeatsAnswer, ManyEvents, ManyFinishes,
-    Observed, Questions, Recorded, Register, Registered, Report, Routes, Stale,
-    TenantSecrets,
+    Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
+    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Questions, Recorded, Register,
+    Registered, Report, Routes, Stale, TenantSecrets,
 };
 use serde::Deserialize;
 
@@ -55,10 +54,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
 
 async fn platform_only(State(state): State<WebState>, request: Request, next: Next) -> Answer<Response> {
     let (parts, body) = request.into_parts();
-    let stranger = Who::at(peer(&parts));
-    state.limiter.look(stranger)?;
     if !from_platform(&parts, &state) {
-        state.limiter.take(stranger)?;
+        state.limiter.take(Who::at(peer(&parts)))?;
         return Err(Failure::unauthenticated("the platform key is missing or wrong")
             .hint("Workers and routers read it from secrets/platform.key in the data folder."));
     }
@@ -152,7 +149,10 @@ async fn many_events(Reporting(control): Reporting, Json(body): Json<ManyEvents>
     Ok(Answered(control.append_many_events(body).await?))
 }
 
-async fn finish_many(Reporting(control): Reporting, Json(body): Json<ManyFinishes>) -> Answer<Answered<Stale>> {
+async fn finish_many(
+    Reporting(control): Reporting,
+    Json(body): Json<ManyFinishes>,
+) -> Answer<Answered<Stale>> {
     Ok(Answered(control.finish_many(body).await?))
 }
 

@@ -62,7 +62,7 @@ pub struct WebState {
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
-        let limiter = Arc::new(limit::Limiter::new(Rate::per_second(REQUESTS_PER_SECOND)));
+        let limiter = Arc::new(limit::Limiter::new(Rate::per_second(REQUESTS_PER_SECOND), Rate::STRANGERS));
         Self {
             control,
             platform_key: platform_key.into(),
@@ -73,10 +73,11 @@ impl WebState {
         }
     }
 
-    /// How many requests one key or session may make; None: any number.
+    /// How many requests one key or session may make (None: any number), and
+    /// an address that shows neither.
     #[must_use]
-    pub fn limited(self, rate: Option<Rate>) -> Self {
-        Self { limiter: Arc::new(limit::Limiter::new(rate)), ..self }
+    pub fn limited(self, callers: Option<Rate>, strangers: Rate) -> Self {
+        Self { limiter: Arc::new(limit::Limiter::new(callers, strangers)), ..self }
     }
 }
 

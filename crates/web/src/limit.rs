@@ -29,8 +29,8 @@ impl Rate {
         (requests > 0).then_some(Self { per_second, burst: 5.0 * per_second })
     }
 
-    /// Wrong keys, wrong passwords, and sign-ins at all, from one address.
-    const STRANGERS: Self = Self { per_second: 2.0, burst: 60.0 };
+    /// Wrong keys, lost sessions, and sign-ins at all, from one address.
+    pub const STRANGERS: Self = Self { per_second: 2.0, burst: 60.0 };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,39 +65,35 @@ impl Bucket {
 /// Counts for one process.
 pub(crate) struct Limiter {
     callers: Option<Rate>,
+    strangers: Rate,
     buckets: Mutex<HashMap<Who, Bucket>>,
 }
 
 impl Limiter {
     /// `callers` None: who shows a good key or session is not counted.
-    pub fn new(callers: Option<Rate>) -> Self {
-        Self { callers, buckets: Mutex::default() }
+    pub fn new(callers: Option<Rate>, strangers: Rate) -> Self {
+        Self { callers, strangers, buckets: Mutex::default() }
     }
 
     /// Counts a request; refused once there were too many.
     pub fn take(&self, who: Who) -> Result<(), Failure> {
-        self.count(who, 1.0, Instant::now()).map_err(too_many)
-    }
-
-    /// Refuses as `take` would, without counting.
-    pub fn look(&self, who: Who) -> Result<(), Failure> {
-        self.count(who, 0.0, Instant::now()).map_err(too_many)
+        self.count(who, Instant::now()).map_err(too_many)
     }
 
     /// How long until there is a token again, if there is none.
-    fn count(&self, who: Who, tokens: f64, now: Instant) -> Result<(), Duration> {
+    fn count(&self, who: Who, now: Instant) -> Result<(), Duration> {
         let rate = match who {
             Who::Caller(_) => match self.callers {
                 Some(rate) => rate,
                 None => return Ok(()),
             },
-            Who::Address(_) => Rate::STRANGERS,
+            Who::Address(_) => self.strangers,
         };
         // Each change is whole in itself, so a panic elsewhere leaves it sound.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(&who) {
             buckets.retain(|who, bucket| {
-                let rate = if matches!(who, Who::Caller(_)) { self.callers } else { Some(Rate::STRANGERS) };
+                let rate = if matches!(who, Who::Caller(_)) { self.callers } else { Some(self.strangers) };
                 rate.is_some_and(|rate| {
                     bucket.refill(rate, now);
                     bucket.tokens < rate.burst
@@ -113,7 +109,7 @@ impl Limiter {
         if bucket.tokens < 1.0 {
             return Err(Duration::from_secs_f64((1.0 - bucket.tokens) / rate.per_second));
         }
-        bucket.tokens -= tokens;
+        bucket.tokens -= 1.0;
         Ok(())
     }
 }
@@ -136,35 +132,34 @@ mod tests {
 
     #[test]
     fn a_burst_is_taken_and_comes_back_in_time() {
-        let limiter = Limiter::new(Rate::per_second(2));
+        let limiter = Limiter::new(Rate::per_second(2), Rate::STRANGERS);
         let who = Who::Caller(Requester::User(UserId::new()));
         let start = Instant::now();
         for _ in 0..10 {
-            limiter.count(who, 1.0, start).unwrap();
+            limiter.count(who, start).unwrap();
         }
-        let wait = limiter.count(who, 1.0, start).unwrap_err();
+        let wait = limiter.count(who, start).unwrap_err();
         assert_eq!(wait, Duration::from_millis(500));
         // What was refused is not counted.
-        assert_eq!(limiter.count(who, 1.0, start).unwrap_err(), wait);
-        limiter.count(who, 1.0, start + wait).unwrap();
-        limiter.count(who, 1.0, start + wait).unwrap_err();
+        assert_eq!(limiter.count(who, start).unwrap_err(), wait);
+        limiter.count(who, start + wait).unwrap();
+        limiter.count(who, start + wait).unwrap_err();
         // Nobody saves up more than a burst.
         let later = start + Duration::from_secs(1000);
-        assert_eq!((0..100).filter(|_| limiter.count(who, 1.0, later).is_ok()).count(), 10);
+        assert_eq!((0..100).filter(|_| limiter.count(who, later).is_ok()).count(), 10);
         // Another has tokens of their own.
-        limiter.count(Who::Caller(Requester::User(UserId::new())), 1.0, start).unwrap();
+        limiter.count(Who::Caller(Requester::User(UserId::new())), start).unwrap();
     }
 
     #[test]
     fn callers_need_not_be_counted_but_strangers_are() {
-        let limiter = Limiter::new(Rate::per_second(0));
+        let limiter = Limiter::new(Rate::per_second(0), Rate::STRANGERS);
         let now = Instant::now();
         let who = Who::Caller(Requester::User(UserId::new()));
-        assert!((0..100_000).all(|_| limiter.count(who, 1.0, now).is_ok()));
+        assert!((0..100_000).all(|_| limiter.count(who, now).is_ok()));
         let stranger = address("10.0.0.1");
-        assert_eq!((0..1000).filter(|_| limiter.count(stranger, 1.0, now).is_ok()).count(), 60);
-        limiter.count(address("10.0.0.2"), 0.0, now).unwrap();
-        limiter.count(stranger, 0.0, now).unwrap_err();
+        assert_eq!((0..1000).filter(|_| limiter.count(stranger, now).is_ok()).count(), 60);
+        limiter.count(address("10.0.0.2"), now).unwrap();
     }
 
     #[test]
@@ -176,14 +171,14 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let limiter = Limiter::new(None);
+        let limiter = Limiter::new(None, Rate::STRANGERS);
         let now = Instant::now();
         let many = |n: u32| Who::Address(Some(IpAddr::from(n.to_be_bytes())));
-        let let_in = (0..2 * REMEMBERED as u32).filter(|n| limiter.count(many(*n), 1.0, now).is_ok()).count();
+        let let_in = (0..2 * REMEMBERED as u32).filter(|n| limiter.count(many(*n), now).is_ok()).count();
         assert_eq!(let_in, REMEMBERED);
         assert!(limiter.buckets.lock().unwrap().len() <= REMEMBERED);
         // Once they have rested, others take their places.
-        limiter.count(many(u32::MAX), 1.0, now + Duration::from_secs(60)).unwrap();
+        limiter.count(many(u32::MAX), now + Duration::from_secs(60)).unwrap();
         assert_eq!(limiter.buckets.lock().unwrap().len(), 1);
     }
 }

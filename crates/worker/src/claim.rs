@@ -32,9 +32,8 @@ const SHORT_WAIT: Duration = Duration::from_secs(1);
 
 /// The kinds of runs that a worker made for `kinds` takes; for none: all.
 pub fn kinds(kinds: &[WorkerKind], alone: bool) -> Vec<RunKind> {
-    let fits = |kind: &RunKind| {
-        kind.stands_alone() == alone && (kinds.is_empty() || kinds.contains(&kind.worker()))
-    };
+    let fits =
+        |kind: &RunKind| kind.stands_alone() == alone && (kinds.is_empty() || kinds.contains(&kind.worker()));
     RunKind::ALL.iter().copied().filter(fits).collect()
 }
 

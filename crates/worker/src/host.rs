@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use archive::{ArchiveService, Repository};
-use model::run::WorkerKind;
 use model::program::{Identity, ProgramId, ProgramState};
+use model::run::WorkerKind;
 use model::{DatabaseName, TenantId, WorkerId};
 use postgres::{Binaries, OsUser};
 use protocol::client::Client;

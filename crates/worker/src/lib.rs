@@ -88,14 +88,14 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
         answer::run(answering.clone(), worker, shutdown)
     });
+    let measuring = host.clone();
+    tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
+        measure::run(measuring.clone(), worker, shutdown)
+    });
     let holds = Holds::default();
     let (held, client) = (holds.clone(), host.control.clone());
     tasks.spawn("keep leases", OnError::Restart, move |shutdown| {
         hold::beat(held.clone(), client.clone(), worker, shutdown)
-    });
-    let measuring = host.clone();
-    tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
-        measure::run(measuring.clone(), worker, shutdown)
     });
     let (claiming, held) = (host.clone(), holds.clone());
     tasks.spawn("claim runs", OnError::Restart, move |shutdown| {

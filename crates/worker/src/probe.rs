@@ -8,9 +8,7 @@ use daemon::shutdown::Shutdown;
 use jiff::Timestamp;
 use model::run::{Level, Stop};
 use model::{RunId, WorkerId};
-use protocol::internal::{
-    Claim, Claimed, Event, ManyFinishes, Outcome, Probe, RunFinish, Stale, Work,
-};
+use protocol::internal::{Claim, Claimed, Event, ManyFinishes, Outcome, Probe, RunFinish, Stale, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::claim::{WAIT, kinds, unclaimed};
@@ -137,12 +135,7 @@ fn ended(run: RunId, fence: i64, outcome: Outcome) -> RunFinish {
 }
 
 /// Tells control of those that have ended, as many at once as there are.
-async fn finish(
-    host: Arc<Host>,
-    holds: Holds,
-    worker: WorkerId,
-    mut ended: mpsc::UnboundedReceiver<Done>,
-) {
+async fn finish(host: Arc<Host>, holds: Holds, worker: WorkerId, mut ended: mpsc::UnboundedReceiver<Done>) {
     let mut batch = Vec::with_capacity(BATCH);
     while ended.recv_many(&mut batch, BATCH).await > 0 {
         let (runs, room): (Vec<RunFinish>, Vec<OwnedSemaphorePermit>) =

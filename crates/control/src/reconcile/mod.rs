@@ -47,8 +47,8 @@ macro_rules! reconcilers {
 /// between two turns.
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
-    queue every 1,
     approval every 2,
+    queue every 1,
     schedule every 1,
     audit every 5,
     worker every 5,

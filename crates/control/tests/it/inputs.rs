@@ -156,6 +156,12 @@ async fn runs_are_checked() {
     let built = RunId(control.runs(&Default::default()).await.unwrap().items[0].id);
     refused(control.cancel_run(built).await, Kind::WrongState);
     refused(control.retry_run(built).await, Kind::WrongState);
-    let claim = protocol::internal::Claim { worker: model::WorkerId::new(), kinds: vec![], n: 1, previews: None, wait_ms: 0 };
+    let claim = protocol::internal::Claim {
+        worker: model::WorkerId::new(),
+        kinds: vec![],
+        n: 1,
+        previews: None,
+        wait_ms: 0,
+    };
     refused(control.claim(claim).await, Kind::NotFound);
 }

@@ -60,7 +60,10 @@ async fn two_workers_lose_none_and_double_none() {
         .scratch
         .admin()
         .await
-        .query_one("SELECT count(*) FROM ops.runs WHERE kind = 'expire' AND (state <> 'succeeded' OR attempts <> 1)", &[])
+        .query_one(
+            "SELECT count(*) FROM ops.runs WHERE kind = 'expire' AND (state <> 'succeeded' OR attempts <> 1)",
+            &[],
+        )
         .await
         .unwrap()
         .get(0);
@@ -85,7 +88,13 @@ async fn a_lost_workers_run_goes_back_with_a_higher_fence() {
     // Whatever the stale worker says is refused, and changes nothing.
     let control = &platform.control;
     refused(control.heartbeat(first.run, Heartbeat { fence: first.fence }).await, Kind::Stale);
-    let event = Event { at: Timestamp::now(), level: Level::Info, message: "late".into(), progress: None, payload: None };
+    let event = Event {
+        at: Timestamp::now(),
+        level: Level::Info,
+        message: "late".into(),
+        progress: None,
+        payload: None,
+    };
     let events = Events { fence: first.fence, first: 1, events: vec![event] };
     refused(control.append_events(first.run, events).await, Kind::Stale);
     let dropped = Fact::ClusterDropped { cluster: model::ClusterId::new() };

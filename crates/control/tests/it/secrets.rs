@@ -45,8 +45,13 @@ impl Kept {
     }
 
     async fn say(&self, claimed: &Claimed, message: &str) -> String {
-        let event =
-            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: None, payload: None };
+        let event = Event {
+            at: Timestamp::now(),
+            level: Level::Info,
+            message: message.into(),
+            progress: None,
+            payload: None,
+        };
         // Numbers only have to grow.
         let first = event.at.as_microsecond();
         let events = Events { fence: claimed.fence, first, events: vec![event] };
@@ -281,7 +286,10 @@ async fn without_the_key_nothing_is_said_or_given() {
         progress: Some(0.5),
         payload: None,
     };
-    blind.append_events(claimed.run, Events { fence: claimed.fence, first: 1, events: vec![event] }).await.unwrap();
+    blind
+        .append_events(claimed.run, Events { fence: claimed.fence, first: 1, events: vec![event] })
+        .await
+        .unwrap();
     let events = blind.run_events(claimed.run, 0).await.unwrap();
     assert_eq!(events.last().unwrap().message, "•••");
     // And without a key file at all, none is kept.

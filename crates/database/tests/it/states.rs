@@ -9,13 +9,11 @@ use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, Priority, RunApproval, RunKind, RunState, Stop, WorkerKind};
+use model::run::{Level, Priority, Approval, RunKind, RunState, Stop, WorkerKind};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
-use model::{
-    BackupId, BuildId, ClusterId, LineageId, RestoreId, SnapshotId, TenantDatabaseId, TenantId,
-};
+use model::{BackupId, BuildId, ClusterId, LineageId, RestoreId, SnapshotId, TenantDatabaseId, TenantId};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -42,7 +40,7 @@ async fn checks_mirror_the_enums() {
         ("run_kinds_kind_written", written(RunKind::ALL)),
         ("run_kinds_priority_written", written(Priority::ALL)),
         ("run_kinds_worker_written", written(WorkerKind::ALL)),
-        ("runs_approval_written", written(RunApproval::ALL)),
+        ("runs_approval_written", written(Approval::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
         ("runs_priority_written", written(Priority::ALL)),
         ("runs_state_written", written(RunState::ALL)),

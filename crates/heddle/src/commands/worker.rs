@@ -58,7 +58,9 @@ impl Drain {
         let drained = context.api()?.drain_worker(&self.name, !self.off).await?;
         let name = self.name;
         context.output.result(&drained, |drained| match drained.drain {
-            true => format!("{name} takes nothing more; `heddle status` shows when it has ended what it has.\n"),
+            true => {
+                format!("{name} takes nothing more; `heddle status` shows when it has ended what it has.\n")
+            }
             false => format!("{name} takes runs again.\n"),
         })
     }

@@ -79,11 +79,9 @@ impl FromRequestParts<WebState> for Visitor {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
         }
-        let stranger = Who::at(peer(parts));
-        state.limiter.look(stranger)?;
         match session(&parts.headers, state).await? {
             None => {
-                state.limiter.take(stranger)?;
+                state.limiter.take(Who::at(peer(parts)))?;
                 Err(turn("/sign-in"))
             }
             Some((_, session)) if session.must_set_password => Err(turn("/password")),

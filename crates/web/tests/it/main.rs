@@ -2,13 +2,17 @@
 
 mod api;
 mod approvals;
+mod audit;
 mod console;
 mod contract;
 mod internal;
+mod limits;
 mod live;
+mod members;
 mod metrics;
 mod openapi;
 mod refusals;
+mod schedules;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]

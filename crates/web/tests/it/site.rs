@@ -168,9 +168,19 @@ impl Worker<'_> {
 
     pub async fn say(&self, claimed: &Claimed, message: &str) {
         let path = format!("/internal/runs/{}/events", claimed.run);
-        let event =
-            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: Some(0.5), payload: None };
-        self.site.internal::<Value>(&path, &Events { fence: claimed.fence, first: event.at.as_microsecond(), events: vec![event] }).await;
+        let event = Event {
+            at: Timestamp::now(),
+            level: Level::Info,
+            message: message.into(),
+            progress: Some(0.5),
+            payload: None,
+        };
+        self.site
+            .internal::<Value>(
+                &path,
+                &Events { fence: claimed.fence, first: event.at.as_microsecond(), events: vec![event] },
+            )
+            .await;
     }
 
     pub async fn finish(&self, claimed: &Claimed, outcome: Outcome) {

@@ -10,8 +10,10 @@ use crate::time::{local, rough};
 
 /// List runs, newest first
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  heddle run list --tenant acme\n  heddle run list --state failed\n  \
-                            heddle run list --project demo --kind build -n 5")]
+#[command(
+    after_long_help = "Examples:\n  heddle run list --tenant acme\n  heddle run list --state failed\n  \
+                            heddle run list --project demo --kind build -n 5"
+)]
 pub struct List {
     /// Only this tenant's
     #[arg(long)]

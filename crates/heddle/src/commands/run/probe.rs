@@ -11,7 +11,9 @@ use crate::follow::Wait;
 ///
 /// Proves that control, its database and a worker work together.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  heddle run probe demo\n  heddle run probe demo --count 100 --label gpu")]
+#[command(
+    after_long_help = "Examples:\n  heddle run probe demo\n  heddle run probe demo --count 100 --label gpu"
+)]
 pub struct Probe {
     /// The project they are queued in
     project: String,

@@ -1,5 +1,5 @@
 use clap::Args;
-use model::run::RunApproval;
+use model::run::Approval;
 use protocol::api::{Run, RunEvent};
 use serde::Serialize;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ pub fn text(run: &Run) -> String {
         ("tenant", run.tenant.clone().unwrap_or_default()),
         ("state", run.state.to_string()),
         ("waits for", run.after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        ("approval", if run.approval == RunApproval::None { String::new() } else { run.approval.to_string() }),
+        ("approval", if run.approval == Approval::None { String::new() } else { run.approval.to_string() }),
         ("attempts", format!("{} of {}", run.attempts, run.max_attempts)),
         ("tried again", run.run_at.map(local).unwrap_or_default()),
         ("queued", local(run.queued_at)),
