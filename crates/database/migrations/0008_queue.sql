@@ -1303,7 +1303,7 @@ BEGIN
 END $$;
 
 -- What was queued and running before.
-UPDATE ops.runs r SET lane = 1, turn = 0 WHERE r.state = 'queued';
+UPDATE ops.runs r SET lane = 1, turn = 0 WHERE r.state IN ('queued', 'running');
 SELECT ops.place_runs(ARRAY(SELECT r.id FROM ops.runs r WHERE r.state = 'queued' ORDER BY r.id));
 ALTER TABLE ops.runs VALIDATE CONSTRAINT runs_queued_has_turn;
 

@@ -6,6 +6,7 @@ mod matrix;
 mod migrations;
 mod older;
 mod people;
+mod queue;
 mod rights;
 mod scratch;
 mod secrets;
