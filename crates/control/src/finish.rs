@@ -1,7 +1,7 @@
 use database::event::Said;
 use database::lease::{End, Ended};
 use model::RunId;
-use model::run::RunState;
+use model::run::{RunKind, RunState};
 use protocol::internal::{Finish, ManyFinishes, Outcome, RunFinish, Stale};
 
 use crate::matter::Matter;
@@ -107,6 +107,12 @@ impl Control {
         drop(connection);
         daemon::fault::reach("control.finish").await;
         self.told();
+        for state in RunState::ALL {
+            let count = ends.iter().filter(|end| end.state == *state).count();
+            if count > 0 {
+                self.metrics().finished_alone(RunKind::Probe, *state, count as u64);
+            }
+        }
         // What waited for them may be claimed.
         self.queued();
         let stale = ended.into_iter().filter(|(_, ended)| *ended == Ended::Stale).map(|(run, _)| run);
