@@ -3,7 +3,11 @@
 use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild, NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide,
+    DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
+    NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret,
+    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule,
+    ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
@@ -209,8 +213,11 @@ impl Api {
         self.get(&["restores", &id.to_string()]).await
     }
 
-    pub async fn confirm_restore(&self, id: Uuid) -> Result<Restore> {
-        self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
+    /// `now`: without waiting for a maintenance window.
+    pub async fn confirm_restore(&self, id: Uuid, now: bool) -> Result<Restore> {
+        let path = path(&["restores", &id.to_string(), "confirm"]);
+        let path = query(path, &[("now", now.then(|| "true".to_owned()))]);
+        self.client.post_once(&path, &json!({}), &Uuid::now_v7().to_string()).await
     }
 
     pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {
