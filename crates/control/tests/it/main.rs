@@ -9,6 +9,7 @@ mod inputs;
 #[path = "../../../database/tests/it/older.rs"]
 #[allow(dead_code)]
 mod older;
+mod maintenance;
 mod people;
 mod platform;
 mod queue;
