@@ -21,7 +21,7 @@ use crate::site::{PLATFORM_KEY, Site, Worker};
 
 /// For each operation, beside the cases at the edges of what its document
 /// says. `HEDDLE_TEST_EXAMPLES` tries more of them.
-const EXAMPLES: u32 = 25;
+const EXAMPLES: u32 = 20;
 
 /// Fewer cases would say little.
 const LEAST: u64 = 2000;
