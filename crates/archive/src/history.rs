@@ -1,8 +1,8 @@
 //! Reading a tenant's history back.
 
-use model::LineageId;
-use model::archive::{Activation, History, LineageHistory, SnapshotPoint};
+use model::archive::{Activation, Backup, History, LineageHistory, SnapshotPoint};
 use model::lsn::WalFile;
+use model::{BackupId, LineageId};
 
 use crate::Finding;
 use crate::backup::{Manifest, Pack};
@@ -95,6 +95,7 @@ impl TenantArchive {
 
     fn read_backups(&self, lineage: LineageId, found: &mut Inventory) -> Result<(), FileError> {
         let backups = self.lineage_folder(lineage).join("backups");
+        let mut whole: Vec<(Backup, Option<BackupId>)> = Vec::new();
         for name in self.inner.store.names(&backups)? {
             let folder = backups.join(&name);
             let path = folder.join("manifest");
@@ -110,7 +111,7 @@ impl TenantArchive {
                     let there = self.inner.store.names(&folder)?;
                     let missing = |pack: &&Pack| there.binary_search(&pack.name).is_err();
                     match manifest.packs.iter().find(missing) {
-                        None => found.history.backups.push(manifest.backup),
+                        None => whole.push((manifest.backup, manifest.base)),
                         Some(pack) => note(found, RecordError::WithoutData(folder.join(&pack.name)))?,
                     }
                 }
@@ -119,6 +120,17 @@ impl TenantArchive {
                 Err(error) => note(found, error)?,
             }
         }
+        // One that holds changes is of use with all that it goes on from only.
+        loop {
+            let lost = whole.iter().find(|(_, base)| {
+                base.is_some_and(|base| !whole.iter().any(|(backup, _)| backup.id == base))
+            });
+            let Some((backup, Some(base))) = lost else { break };
+            note(found, RecordError::WithoutData(backups.join(base.to_string()).join("manifest")))?;
+            let lost = backup.id;
+            whole.retain(|(backup, _)| backup.id != lost);
+        }
+        found.history.backups.extend(whole.into_iter().map(|(backup, _)| backup));
         Ok(())
     }
 

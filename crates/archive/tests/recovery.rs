@@ -384,3 +384,69 @@ async fn a_page_that_rotted_is_named() {
     assert_eq!(flaw.kind, archive::FlawKind::DamagedPage);
     assert!(flaw.what.contains(&relation), "{}", flaw.what);
 }
+
+/// Backups of changes, one on the other, make the same data directory as a
+/// whole one would.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_backed_up_and_given_back() {
+    let house = House::new();
+    let (mut cell, lineage) = house.first_cell("cell").await;
+    let client = cell.connect().await;
+    let tables = "CREATE TABLE event (id bigserial PRIMARY KEY, name text NOT NULL, filler text);
+        CREATE TABLE gone AS SELECT n, repeat('x', 200) AS filler FROM generate_series(1, 3000) n;
+        CREATE TABLE short AS SELECT n, repeat('y', 200) AS filler FROM generate_series(1, 9000) n;
+        INSERT INTO event (name, filler) SELECT 'load', repeat(md5(n::text), 20) FROM generate_series(1, 20000) n";
+    client.batch_execute(tables).await.unwrap();
+    activate(&house, lineage, now(&client).await).await;
+    let whole = backup(&house, &cell, lineage).await;
+    let mut taken = vec![whole.clone()];
+    for round in 0..3 {
+        let changes = format!(
+            "UPDATE event SET filler = md5(random()::text) WHERE id % 997 = {round};
+             DELETE FROM short WHERE n > {}; VACUUM short; DROP TABLE IF EXISTS gone;
+             CREATE TABLE new{round} AS SELECT n FROM generate_series(1, 500) n;
+             INSERT INTO event (name) VALUES ('round {round}')",
+            6000 - 2000 * round
+        );
+        for statement in changes.split(';') {
+            client.batch_execute(statement).await.unwrap();
+        }
+        let base = house.archive.newest_base(lineage).await.unwrap();
+        assert_eq!(base, taken.last().map(|backup| backup.id));
+        let wal_timeout = Duration::from_secs(30);
+        let session = cell.connect().await;
+        let request = BackupRequest { lineage, data_dir: cell.data.clone(), client: session, wal_timeout };
+        let backup = house.archive.backup_since(request, base, |_, _| {}).await.unwrap();
+        assert!(backup.stored < whole.stored / 3, "{} after {}", backup.stored, whole.stored);
+        println!("changes: {} of {} bytes", backup.stored, whole.stored);
+        taken.push(backup);
+    }
+    insert(&client, "at last").await;
+    let digest =
+        "SELECT md5(string_agg(md5(event::text), '' ORDER BY id)) || (SELECT count(*) FROM short) FROM event";
+    let expected: String = client.query_one(digest, &[]).await.unwrap().get(0);
+    drop(client);
+    cell.kill();
+    house.archive.take_pg_wal(lineage, &cell.data).await.unwrap();
+    let found = house.read(house.service.repository().root()).verify(None, &|_, _| {}).unwrap();
+    assert!(found.is_sound() && found.backups == 4, "{found:#?}");
+
+    let latest = plan(&house, Target::Time(Timestamp::now())).await;
+    assert_eq!(latest.backup, taken[3].id);
+    let to_end = Plan { stop: Stop::End, ..latest };
+    let (mut restored, _) = house.materialise("restored", &to_end).await.unwrap();
+    assert_eq!(events(&restored).await, ["round 0", "round 1", "round 2", "at last"]);
+    let found: String = restored.connect().await.query_one(digest, &[]).await.unwrap().get(0);
+    assert_eq!(found, expected);
+    restored.stop();
+    restored.check_pages();
+
+    // Without one of the row, what comes after it is no backup.
+    let tenant = house.archive.tenant().to_string();
+    let folder = house.service.repository().root().join("tenants").join(tenant).join("lineages");
+    let folder = folder.join(lineage.to_string()).join("backups").join(taken[1].id.to_string());
+    std::fs::rename(folder.join("manifest"), folder.join("aside")).unwrap();
+    let read = house.archive.history().await.unwrap();
+    assert_eq!(read.history.backups.iter().map(|backup| backup.id).collect::<Vec<_>>(), [whole.id]);
+    assert!(!read.findings.is_empty());
+}

@@ -7,10 +7,11 @@ use database::api_key::Presented;
 use jiff::Timestamp;
 use model::access::Permission;
 use model::{ApiKeyId, UserId};
+use protocol::api::Page;
 use protocol::people::{ApiKey, CreatedApiKey, NewApiKey};
 use subtle::ConstantTimeEq;
 
-use crate::{Control, Error, Kind, Principal, Refusal, Result, secret};
+use crate::{Control, Error, Kind, Principal, Refusal, Result, Slice, permit, secret};
 
 /// A key that was verified is taken for so long without another look. What it
 /// may do is looked at with each query all the same.
@@ -104,6 +105,9 @@ impl Control {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
+        if new.scopes.len() > 2 * Permission::ALL.len() {
+            return Err(Refusal::invalid("a key has at most 12 scopes").into());
+        }
         let scopes = self.scopes(&database, new.scopes).await?;
         let (prefix, secret) = (secret::random(8)?, secret::random(40)?);
         let insert = database::api_key::NewApiKey {
@@ -118,7 +122,7 @@ impl Control {
         };
         match database::api_key::insert(&database, &insert).await {
             Err(error) if error.forbidden().is_some() => {
-                self.refused("make a key that reaches further than its maker").await;
+                permit::refused(&database, "make a key that reaches further than its maker", None).await;
                 let detail = "the key would reach further than the key that asks for it";
                 let hint = "ask for fewer scopes, for the same project and for no later expiry, or ask with a session";
                 return Err(Refusal::new(Kind::Forbidden, detail).hint(hint).into());
@@ -145,14 +149,15 @@ impl Control {
 
     /// Those that whoever asks may see, newest first: their own, an operator's
     /// all, and of the projects that they administer those that are bound to them.
-    pub async fn api_keys(&self, project: Option<&str>) -> Result<Vec<ApiKey>> {
+    pub async fn api_keys(&self, project: Option<&str>, slice: &Slice<ApiKeyId>) -> Result<Page<ApiKey>> {
         let database = self.database().await?;
         let project = match project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        let keys = database::api_key::list(&database, project).await?;
-        Ok(keys.into_iter().map(shown).collect())
+        let keys = database::api_key::list(&database, project, slice.after, slice.rows()).await?;
+        let keys: Vec<ApiKey> = keys.into_iter().map(shown).collect();
+        Ok(slice.page(keys, |key| key.id.to_string()))
     }
 
     pub async fn api_key(&self, key: ApiKeyId) -> Result<ApiKey> {

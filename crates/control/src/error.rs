@@ -120,26 +120,6 @@ impl From<model::InvalidName> for Error {
     }
 }
 
-impl From<database::Error> for Error {
-    fn from(error: database::Error) -> Self {
-        if let Some((code, raised)) = error.raised() {
-            let kind = match code {
-                "HD001" => Kind::NotFound,
-                "HD002" => Kind::WrongState,
-                "HD003" => Kind::Forbidden,
-                _ => return Self::Database(error),
-            };
-            let mut refusal = Refusal::new(kind, raised.said.unwrap_or_default());
-            refusal.hint = raised.hint.map(str::to_owned);
-            return refusal.into();
-        }
-        let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
-        let detail = forbidden.said.unwrap_or("you may not do this here");
-        let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
-        Refusal::new(Kind::Forbidden, detail).hint(hint).into()
-    }
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Theirs: answered as it is.
@@ -173,4 +153,27 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl From<database::Error> for Error {
+    /// What the schema's own functions and policies refuse is theirs.
+    fn from(error: database::Error) -> Self {
+        if let Some((refused, detail, hint)) = error.refused() {
+            let kind = match refused {
+                database::Refused::Missing => Kind::NotFound,
+                database::Refused::WrongState => Kind::WrongState,
+                database::Refused::Forbidden => Kind::Forbidden,
+                database::Refused::Stale => Kind::Stale,
+                database::Refused::KeyReused => Kind::KeyReused,
+                database::Refused::Invalid => Kind::Invalid,
+            };
+            let mut refusal = Refusal::new(kind, detail);
+            refusal.hint = hint.map(str::to_owned);
+            return refusal.into();
+        }
+        let Some(forbidden) = error.forbidden() else { return Self::Database(error) };
+        let detail = forbidden.said.unwrap_or("you may not do this here");
+        let hint = forbidden.hint.unwrap_or("an owner or admin of the project gives permissions");
+        Refusal::new(Kind::Forbidden, detail).hint(hint).into()
+    }
 }

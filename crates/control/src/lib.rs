@@ -31,6 +31,7 @@ mod member;
 mod metric;
 mod policy;
 mod project;
+mod queue;
 mod restore;
 mod route;
 mod run;

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use model::cluster::ClusterState;
 use model::project::BuildState;
 use model::restore::{RestoreState, Target};
-use model::run::{Level, RunKind};
+use model::run::RunKind;
 use model::snapshot::SnapshotState;
 use model::tenant::TenantState;
-use model::{BuildId, RestoreId, RunId, SnapshotId, TenantId};
+use model::{BuildId, RestoreId, SnapshotId, TenantId};
 
 use crate::{Refusal, Result};
 
@@ -199,11 +199,4 @@ pub(crate) async fn move_cluster(
         Guarded::Found(state) if state == to => Ok(()),
         other => expect(other, "cluster"),
     }
-}
-
-/// Appends control's own word to a run's events. The caller holds the run.
-pub(crate) async fn note(on: &impl On, run: RunId, level: Level, message: impl Into<String>) -> Result<()> {
-    let event =
-        database::event::NewEvent { at: Timestamp::now(), level, message: message.into(), progress: None };
-    Ok(database::event::append(on, run, &[event]).await?)
 }

@@ -3,17 +3,20 @@
 use database::On;
 use model::UserId;
 use model::access::{Permission, Role};
+use protocol::api::Page;
 use protocol::people::{Grant, Member, SetMember};
 
-use crate::{Control, Error, Kind, Refusal, Result};
+use crate::{Control, Error, Kind, Refusal, Result, Slice};
 
 impl Control {
     /// A project's, by login.
-    pub async fn members(&self, project: &str) -> Result<Vec<Member>> {
+    pub async fn members(&self, project: &str, slice: &Slice<String>) -> Result<Page<Member>> {
         let database = self.database().await?;
         let project = crate::project::find(&database, project).await?;
-        let members = database::member::list(&database, project.id).await?;
-        Ok(members.into_iter().map(shown).collect())
+        let after = slice.after.as_deref();
+        let members = database::member::list(&database, project.id, after, slice.rows()).await?;
+        let members: Vec<Member> = members.into_iter().map(shown).collect();
+        Ok(slice.page(members, |member| member.login.clone()))
     }
 
     pub async fn member(&self, project: &str, login: &str) -> Result<Member> {
@@ -23,9 +26,16 @@ impl Control {
         find(&database, &project, user, login).await.map(shown)
     }
 
-    /// Makes somebody a member, or gives a member another role. Only owners
-    /// make owners, and a project that has one keeps one.
-    pub async fn set_member(&self, project: &str, login: &str, set: SetMember) -> Result<Member> {
+    /// Makes somebody a member, or gives a member another role; with `expected`
+    /// only if that is still their version. Only owners make owners, and a
+    /// project that has one keeps one.
+    pub async fn set_member(
+        &self,
+        project: &str,
+        login: &str,
+        set: SetMember,
+        expected: Option<i64>,
+    ) -> Result<Member> {
         let database = self.database().await?;
         let project = crate::project::find(&database, project).await?;
         self.permit_members(&database, &project).await?;
@@ -34,23 +44,18 @@ impl Control {
         if set.role == Role::Owner || before.as_ref().is_some_and(|before| before.role == Role::Owner) {
             self.permit_owners(&database, &project).await?;
         }
-        if set.version.is_some() && before.is_none() {
+        if expected.is_some() && before.is_none() {
             return Err(no_member(&project.name, login));
         }
-        let changed = database::member::set(&database, project.id, user, set.role, set.version).await;
+        let changed = database::member::set(&database, project.id, user, set.role, expected).await;
         if !changed.map_err(|error| last_owner(error, &project.name))? {
-            return Err(Refusal::new(
-                Kind::Stale,
-                format!("{login} was changed in {} meanwhile", project.name),
-            )
-            .hint("look at the member again, and say the version that it has now")
-            .into());
+            return Err(changed_meanwhile(&project.name, login));
         }
         find(&database, &project, user, login).await.map(shown)
     }
 
-    /// Ends a membership, and what was granted with it. Answers what it was.
-    pub async fn remove_member(&self, project: &str, login: &str) -> Result<Member> {
+    /// Ends a membership, and what was granted with it.
+    pub async fn remove_member(&self, project: &str, login: &str, expected: Option<i64>) -> Result<()> {
         let database = self.database().await?;
         let project = crate::project::find(&database, project).await?;
         self.permit_members(&database, &project).await?;
@@ -59,10 +64,11 @@ impl Control {
         if before.role == Role::Owner {
             self.permit_owners(&database, &project).await?;
         }
-        database::member::remove(&database, project.id, user)
-            .await
-            .map_err(|error| last_owner(error, &project.name))?;
-        Ok(shown(before))
+        let removed = database::member::remove(&database, project.id, user, expected).await;
+        if !removed.map_err(|error| last_owner(error, &project.name))? {
+            return Err(changed_meanwhile(&project.name, login));
+        }
+        Ok(())
     }
 
     /// Lets a member do something in one environment (`PROJECT/NAME`) beyond
@@ -125,6 +131,12 @@ async fn find(
 fn no_member(project: &str, login: &str) -> Error {
     Refusal::new(Kind::NotFound, format!("{login} is no member of {project}"))
         .hint(format!("`heddle member list {project}` shows them"))
+        .into()
+}
+
+fn changed_meanwhile(project: &str, login: &str) -> Error {
+    Refusal::new(Kind::Changed, format!("{login} was changed in {project} by somebody else"))
+        .hint("look at the member again, and decide anew")
         .into()
 }
 

@@ -1,7 +1,7 @@
 //! Queuing a run once per idempotency key.
 
 use database::On;
-use database::run::{About, NewRun};
+use database::run::{About, NewRun, Unqueued};
 use model::run::RunKind;
 use model::{ProjectId, RunId};
 use serde::Serialize;
@@ -99,21 +99,16 @@ impl Once {
         about: About,
         payload: Value,
     ) -> Result<Queued> {
-        let new = NewRun {
-            id: RunId::new(),
-            project,
-            about,
-            payload,
-            requester: &self.requester,
-            key: self.key.as_ref().map(|(key, hash)| (key.as_str(), &hash[..])),
-        };
-        if database::run::insert(on, &new).await? {
-            return Ok(Queued::New(new.id));
-        }
-        match self.before(on).await? {
-            Some(run) => Ok(Queued::Before(Box::new(run))),
-            None => Ok(Queued::Busy(about.kind())),
-        }
+        let mut new = NewRun::new(project, about);
+        new.payload = Some(payload);
+        new.key = self.key.clone();
+        let id = new.id;
+        let unqueued = database::run::queue(on, &self.requester, &[new]).await?;
+        Ok(match unqueued.first() {
+            None => Queued::New(id),
+            Some((_, Unqueued::Before(run))) => Queued::Before(Box::new(crate::run::find(on, *run).await?)),
+            Some((_, Unqueued::Busy(_))) => Queued::Busy(about.kind()),
+        })
     }
 }
 

@@ -22,7 +22,7 @@ impl Control {
         if on.claims().role != Role::User || database::access::in_project(on, project, permission).await? {
             return Ok(());
         }
-        self.refuse(name, permission, what).await
+        self.refuse(on, &project.to_string(), name, permission, what).await
     }
 
     /// The same for an environment (`PROJECT/NAME`), where production asks for more.
@@ -39,8 +39,10 @@ impl Control {
         }
         match database::access::in_environment(on, environment, permission).await? {
             Some(found) if found.may => Ok(()),
-            Some(found) if found.production => self.refuse(name, Permission::Operate, what).await,
-            _ => self.refuse(name, permission, what).await,
+            Some(found) if found.production => {
+                self.refuse(on, &environment.to_string(), name, Permission::Operate, what).await
+            }
+            _ => self.refuse(on, &environment.to_string(), name, permission, what).await,
         }
     }
 
@@ -49,7 +51,7 @@ impl Control {
         if on.claims().role != Role::User || database::access::is_operator(on).await? {
             return Ok(());
         }
-        self.refused(what).await;
+        refused(on, what, None).await;
         let hint = match self.requester() {
             Requester::ApiKey(_) => "use an operator's key that has every scope and is bound to no project",
             _ => "an operator can do it, or make you one: `heddle user operator LOGIN`",
@@ -59,8 +61,15 @@ impl Control {
             .into())
     }
 
-    async fn refuse(&self, name: &str, permission: Permission, what: &str) -> Result<()> {
-        self.refused(what).await;
+    async fn refuse(
+        &self,
+        on: &impl On,
+        target: &str,
+        name: &str,
+        permission: Permission,
+        what: &str,
+    ) -> Result<()> {
+        refused(on, what, Some(target)).await;
         let detail = format!("you may not {what}: that takes the permission `{permission}` in {name}");
         let roles: Vec<&str> = Member::having(permission).map(Member::as_str).collect();
         let project = name.split('/').next().unwrap_or(name);
@@ -74,29 +83,26 @@ impl Control {
         }
         Err(Refusal::new(Kind::Forbidden, detail).hint(hint).into())
     }
-
-    /// Every attempt that was refused comes through here. `what` is what was tried.
-    pub(crate) async fn refused(&self, what: &str) {
-        refused(&self.claims, what);
-    }
 }
 
 /// Notes that something was looked for that is there, but not for the caller.
 pub(crate) async fn missed(on: &impl On, kind: &str, name: &str) -> Result<()> {
-    if on.claims().role == Role::User && database::access::is_elsewhere(on, kind, name).await? {
-        refused(on.claims(), &format!("look at the {kind} {name}"));
+    if on.claims().role == Role::User {
+        refused(on, &format!("look at the {kind} {name}"), Some(name)).await;
     }
     Ok(())
 }
 
-fn refused(claims: &database::Claims, what: &str) {
-    tracing::info!(
-        user = claims.user.map(tracing::field::display),
-        key = claims.key.map(tracing::field::display),
-        address = claims.address,
-        request_id = claims.request,
-        "refused to {what}"
-    );
+/// Every attempt that was refused comes through here, and into the audit: what
+/// was tried, on what. What does not exist was nobody's to refuse.
+pub(crate) async fn refused(on: &impl On, what: &str, target: Option<&str>) {
+    match database::audit::refuse(on, what, target).await {
+        Ok(recorded) => tracing::debug!(recorded, request_id = on.claims().request, "refused to {what}"),
+        // The answer stays what it is.
+        Err(error) => {
+            tracing::error!(%error, request_id = on.claims().request, "record that it was refused to {what}")
+        }
+    }
 }
 
 fn either(roles: &[&str]) -> String {

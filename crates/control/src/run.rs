@@ -2,37 +2,54 @@ use std::pin::pin;
 use std::time::Duration;
 
 use model::RunId;
-use model::run::{Level, RunState};
-use protocol::api::{Run, RunEvent};
+use model::run::{RunKind, RunState};
+use protocol::api::{Page, Run, RunEvent};
 use tokio::time::{Instant, timeout_at};
 
-use crate::matter::{Matter, expect, note};
-use crate::{Control, Error, LOOK_AGAIN, Refusal, Result};
+use crate::matter::Matter;
+use crate::{Control, Error, LOOK_AGAIN, Refusal, Result, Slice};
 
 /// Which runs to list; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {
+    /// A project's name or id.
+    pub project: Option<String>,
     /// A tenant's name or id.
     pub tenant: Option<String>,
+    pub kind: Option<RunKind>,
     pub state: Option<RunState>,
-    /// At most this many; 0: 100.
-    pub limit: u32,
+    /// Which piece of them.
+    pub slice: Slice<RunId>,
 }
 
 impl Control {
-    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>> {
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Page<Run>> {
         let database = self.database().await?;
+        let project = match &filter.project {
+            Some(project) => Some(crate::project::find(&database, project).await?.id),
+            None => None,
+        };
         let tenant = match &filter.tenant {
             Some(tenant) => Some(crate::tenant::find(&database, tenant).await?.id),
             None => None,
         };
-        let limit = if filter.limit == 0 { 100 } else { filter.limit.min(1000) };
-        let runs = database::run::list(&database, tenant, filter.state, limit).await?;
-        Ok(runs.into_iter().map(shown).collect())
+        let wanted = database::run::Filter {
+            before: filter.slice.after,
+            project,
+            tenant,
+            kind: filter.kind,
+            state: filter.state,
+            at_most: filter.slice.rows(),
+        };
+        let runs = database::run::list(&database, &wanted).await?.into_iter().map(shown).collect();
+        Ok(filter.slice.page(runs, |run: &Run| run.id.to_string()))
     }
 
     pub async fn run(&self, run: RunId) -> Result<Run> {
-        find(&self.database().await?, run).await.map(shown)
+        let database = self.database().await?;
+        let found = find(&database, run).await?;
+        let after = database::run::after(&database, run).await?;
+        Ok(Run { after: after.into_iter().map(|id| id.0).collect(), ..shown(found) })
     }
 
     /// At most 1,000 of its events whose id is greater than `after`, in order.
@@ -75,50 +92,26 @@ impl Control {
         }
     }
 
-    /// A queued run ends at once, a running one when its worker has stopped.
+    /// One that has not begun ends at once, a running one when its worker has
+    /// stopped.
     pub async fn cancel_run(&self, run: RunId) -> Result<Run> {
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
-        match database::run::lock(&transaction, run).await? {
-            None => return Err(missing(run)),
-            Some(RunState::Queued) => {
-                cancel_queued(&transaction, run, "it was cancelled before it had started").await?;
-            }
-            Some(RunState::Running) => {
-                if database::run::ask_cancel(&transaction, run).await? {
-                    note(&transaction, run, Level::Warning, "asked to stop").await?;
-                }
-            }
-            Some(RunState::Cancelled) => {}
-            Some(state @ (RunState::Succeeded | RunState::Failed)) => {
-                return Err(Refusal::wrong_state(format!("the run {run} has {state} already")).into());
-            }
-        }
+        cancel(&transaction, run, "it was cancelled before it had started").await?;
         database::commit(transaction).await?;
         self.told();
         find(&connection, run).await.map(shown)
     }
 
-    /// Queues a failed or cancelled run again.
+    /// Queues a run again that has not ended well.
     pub async fn retry_run(&self, run: RunId) -> Result<Run> {
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
-        let state = database::run::lock(&transaction, run).await?.ok_or_else(|| missing(run))?;
-        if !matches!(state, RunState::Failed | RunState::Cancelled) {
-            let detail = format!("the run {run} is {state}: only a failed or cancelled one is tried again");
-            return Err(Refusal::wrong_state(detail).into());
-        }
         let found = find(&transaction, run).await?;
-        Matter::from(&found).revive(&transaction).await?;
-        let from = [RunState::Failed, RunState::Cancelled];
-        match database::run::set_state(&transaction, run, &from, RunState::Queued, None, None).await {
-            Err(error) if error.taken().is_some() => {
-                let tenant = found.tenant.as_deref().unwrap_or("its tenant");
-                return Err(busy(tenant, found.kind));
-            }
-            moved => expect(moved?, "run")?,
+        if found.state.may_be_retried() {
+            Matter::from(&found).revive(&transaction).await?;
         }
-        note(&transaction, run, Level::Info, "queued again").await?;
+        database::run::retry(&transaction, run).await?;
         database::commit(transaction).await?;
         self.queued();
         self.told();
@@ -126,12 +119,14 @@ impl Control {
     }
 }
 
-/// Ends a queued run, and what it is about with it. The caller holds the run.
-pub(crate) async fn cancel_queued(on: &impl database::On, run: RunId, reason: &str) -> Result<()> {
-    let found = find(on, run).await?;
-    let (from, to) = ([RunState::Queued], RunState::Cancelled);
-    expect(database::run::set_state(on, run, &from, to, Some(reason), None).await?, "run")?;
-    Matter::from(&found).fail(on, reason).await
+/// Ends a run that has not begun, and what it is about with it; one that is
+/// running is asked to stop.
+pub(crate) async fn cancel(on: &impl database::On, run: RunId, reason: &str) -> Result<()> {
+    let was = database::run::cancel(on, run, reason).await?;
+    if matches!(was, RunState::Waiting | RunState::Queued) {
+        Matter::from(&find(on, run).await?).fail(on, reason).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn find(on: &impl database::On, run: RunId) -> Result<database::run::Run> {
@@ -142,7 +137,7 @@ fn missing(run: RunId) -> Error {
     Refusal::not_found("run", run).hint("`heddle run list` shows them").into()
 }
 
-pub(crate) fn busy(tenant: &str, kind: model::run::RunKind) -> Error {
+pub(crate) fn busy(tenant: &str, kind: RunKind) -> Error {
     Refusal::wrong_state(format!("{tenant} has a {kind} under way already"))
         .hint("wait for it, or cancel its run first")
         .into()
@@ -160,11 +155,21 @@ pub(crate) fn shown(run: database::run::Run) -> Run {
         state: run.state,
         tenant: run.tenant,
         project: Some(run.project),
+        environment: run.environment,
+        sha: run.sha,
+        git_ref: run.git_ref,
+        metadata: run.metadata,
+        priority: run.priority,
+        approval: run.approval,
+        after: Vec::new(),
+        labels: run.labels,
         attempts: run.attempts,
+        max_attempts: run.max_attempts,
         reason: run.reason,
         hint: run.hint,
         progress: run.progress,
         queued_at: run.queued_at,
+        run_at: run.run_at.filter(|_| run.state == RunState::Queued),
         started_at: run.started_at,
         ended_at: run.ended_at,
     }
@@ -177,5 +182,6 @@ fn told(event: database::event::Event) -> RunEvent {
         level: event.level,
         message: event.message,
         progress: event.progress,
+        payload: event.payload,
     }
 }

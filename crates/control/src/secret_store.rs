@@ -230,6 +230,25 @@ impl Control {
         self.redactor(stamp, whose).await
     }
 
+    /// The same for several runs.
+    pub(crate) async fn redactors_of_runs(&self, runs: &[RunId]) -> Result<Vec<Arc<Redactor>>> {
+        let stamp = self.stamp().await?;
+        let nothing = &self.inner.redactors.nothing;
+        if stamp == 0 {
+            return Ok(vec![nothing.clone(); runs.len()]);
+        }
+        let whose = database::secret::whose_runs(&self.platform().database().await?, runs).await?;
+        let mut redactors = Vec::with_capacity(runs.len());
+        for run in runs {
+            redactors.push(match whose.get(run) {
+                Some(whose) => self.redactor(stamp, *whose).await?,
+                // One that is not there will not be written to.
+                None => nothing.clone(),
+            });
+        }
+        Ok(redactors)
+    }
+
     /// The same for what a tenant's programs say.
     pub(crate) async fn redactor_of_tenant(
         &self,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use model::UserId;
 
-use crate::{Control, Error, Kind, Refusal, Result, secret};
+use crate::{Control, Error, Kind, Refusal, Result, permit, secret};
 
 /// Fewer characters are guessed too easily.
 const SHORTEST_PASSWORD: usize = 12;

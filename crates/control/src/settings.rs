@@ -14,6 +14,14 @@ pub struct Settings {
     pub retention_days: u32,
     /// A lease lives this long after each heartbeat.
     pub lease: Duration,
+    /// A worker that is heard of gets this long to begin what it has claimed.
+    pub to_begin: Duration,
+    /// And this long to say anything of what it has begun.
+    pub silence: Duration,
+    /// And this long to stop what is past its deadline.
+    pub to_stop: Duration,
+    /// Months for which what runs said is kept, after the month itself.
+    pub event_months: u32,
     /// A tenant's base backup is renewed this long after the last one.
     pub backup_every: Duration,
     /// A worker that was silent this long is shown as gone.
@@ -44,6 +52,10 @@ impl Default for Settings {
             router_port: 8080,
             retention_days: 7,
             lease: Duration::from_secs(10),
+            to_begin: crate::reconcile::lease::TO_BEGIN,
+            silence: crate::reconcile::lease::SILENCE,
+            to_stop: crate::reconcile::lease::TO_STOP,
+            event_months: 12,
             backup_every: Duration::from_secs(24 * 60 * 60),
             worker_silence: Duration::from_secs(15),
             session_idle: Duration::from_secs(12 * 60 * 60),

@@ -22,6 +22,10 @@ impl Control {
                         && worker.seen_at.checked_add(silence).is_ok_and(|until| until > now),
                     name: worker.name,
                     version: worker.version,
+                    kinds: worker.kinds.unwrap_or_default(),
+                    labels: worker.labels,
+                    draining: worker.draining_at.is_some(),
+                    runs: worker.runs,
                     seen_at: worker.seen_at,
                 })
                 .collect(),

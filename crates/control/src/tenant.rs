@@ -286,8 +286,8 @@ pub(crate) async fn archive(
         Some(TenantState::Archived) => return Ok(()),
         Some(_) => {}
     }
-    for run in database::run::queued_of(on, tenant.id).await? {
-        crate::run::cancel_queued(on, run, reason).await?;
+    for run in database::run::unbegun_of(on, tenant.id).await? {
+        crate::run::cancel(on, run, reason).await?;
     }
     let changing = [RunKind::Provision, RunKind::Restore];
     if let Some(kind) = database::run::live_of(on, tenant.id, &changing).await? {

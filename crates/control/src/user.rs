@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use model::UserId;
+use protocol::api::Page;
 use protocol::people::{NewUser, OneTimePassword, User};
 
-use crate::{Control, Kind, Refusal, Requester, Result, secret};
+use crate::{Control, Kind, Refusal, Requester, Result, Slice, secret};
 
 const ADMIN: &str = "admin";
 
@@ -57,9 +58,11 @@ impl Control {
 
     /// By login: all for an operator; for others themselves and those they
     /// share a project with.
-    pub async fn users(&self) -> Result<Vec<User>> {
-        let users = database::user::list(&self.database().await?).await?;
-        Ok(users.into_iter().map(shown).collect())
+    pub async fn users(&self, slice: &Slice<String>) -> Result<Page<User>> {
+        let users =
+            database::user::list(&self.database().await?, slice.after.as_deref(), slice.rows()).await?;
+        let users: Vec<User> = users.into_iter().map(shown).collect();
+        Ok(slice.page(users, |user| user.login.clone()))
     }
 
     pub async fn user(&self, login: &str) -> Result<User> {

@@ -6,7 +6,7 @@ use database::On;
 use model::RestoreId;
 use model::restore::{Plan, Target};
 use model::run::RunKind;
-use protocol::internal::{BuildWork, Placed, TenantWork, Work};
+use protocol::internal::{BuildWork, Placed, Probe, TenantWork, Work};
 
 use crate::tenant::ADMIN_HASH;
 use crate::{Control, Error, Refusal, Result};
@@ -14,6 +14,9 @@ use crate::{Control, Error, Refusal, Result};
 impl Control {
     pub(crate) async fn work(&self, on: &impl On, run: &database::run::Run) -> Result<Work> {
         let missing = |what: &str| Error::from(Refusal::not_found(what, format!("of the run {}", run.id)));
+        if run.kind == RunKind::Probe {
+            return Ok(Work::Probe(Probe::default()));
+        }
         if run.kind == RunKind::Build {
             let build = crate::build::find(on, run.build_id.ok_or_else(|| missing("build"))?).await?;
             return Ok(Work::Build { build: crate::build::work(build) });
@@ -25,7 +28,7 @@ impl Control {
             crate::snapshot::serves(&row)?;
         }
         Ok(match run.kind {
-            RunKind::Build | RunKind::Provision => {
+            RunKind::Build | RunKind::Probe | RunKind::Provision => {
                 let hash = run.payload.get(ADMIN_HASH).and_then(|hash| hash.as_str());
                 let admin_password_hash = hash.ok_or_else(|| missing("administrator password"))?.to_owned();
                 Work::Provision { tenant, build, admin_password_hash }

@@ -4,7 +4,7 @@ use database::observation::Observation;
 use model::{BuildId, WorkerId};
 use protocol::internal::{Assignments, BuildWork, Observed, Register, Registered};
 
-use crate::{Control, Refusal, Result};
+use crate::{Control, Kind, Refusal, Result};
 
 impl Control {
     /// A worker's process has started: the runs that earlier processes of its
@@ -13,13 +13,20 @@ impl Control {
         if register.name.is_empty() || register.name.len() > 100 {
             return Err(Refusal::invalid("a worker's name must have 1 to 100 characters").into());
         }
+        check_labels(&register.labels)?;
         let mut connection = self.database().await?;
         let transaction = database::begin(&mut connection).await?;
-        let (name, version) = (&register.name, &register.version);
-        let worker = database::worker::register(&transaction, WorkerId::new(), name, version).await?;
-        let lost = database::lease::of_worker(&transaction, worker).await?;
-        for lost in &lost {
-            crate::lease::lose(&transaction, lost).await?;
+        let name = &register.name;
+        let new = database::worker::Register {
+            name,
+            version: &register.version,
+            kinds: (!register.kinds.is_empty()).then_some(&register.kinds),
+            labels: &register.labels,
+        };
+        let worker = database::worker::register(&transaction, WorkerId::new(), &new).await?;
+        let lost = database::lease::lost(&transaction, i32::MAX, self.patience(), Some(worker)).await?;
+        if !lost.is_empty() {
+            crate::lease::lose(&transaction, &lost).await?;
         }
         database::commit(transaction).await?;
         if !lost.is_empty() {
@@ -28,6 +35,26 @@ impl Control {
             self.queued();
         }
         Ok(Registered { worker })
+    }
+
+    /// Any word of a worker shows that it lives.
+    pub(crate) async fn worker_seen(&self, worker: WorkerId) -> Result<()> {
+        if database::worker::seen(&self.database().await?, worker).await? {
+            return Ok(());
+        }
+        Err(Refusal::new(Kind::NotFound, format!("there is no worker {worker}"))
+            .hint("a worker registers when it starts")
+            .into())
+    }
+
+    /// From now on it takes nothing more, and ends what it has; or it takes
+    /// runs again.
+    pub async fn drain_worker(&self, name: &str, drain: bool) -> Result<()> {
+        database::worker::drain(&self.database().await?, name, drain).await?;
+        if !drain {
+            self.queued();
+        }
+        Ok(())
     }
 
     /// The tenants whose clusters are on the worker's host, archived ones
@@ -82,4 +109,20 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// Labels are words, so that they can be joined by commas.
+pub(crate) fn check_labels(labels: &[String]) -> Result<(), Refusal> {
+    if labels.len() > 20 {
+        return Err(Refusal::invalid("there are at most 20 labels"));
+    }
+    for label in labels {
+        let good =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.' | '=');
+        if label.is_empty() || label.len() > 63 || !label.chars().all(good) {
+            return Err(Refusal::invalid(format!("{label:?} is not a label"))
+                .hint("a label is up to 63 small letters, digits, -, _, . and ="));
+        }
+    }
+    Ok(())
 }

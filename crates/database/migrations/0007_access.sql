@@ -114,59 +114,75 @@ CREATE VIEW ops.acting WITH (security_invoker = true) AS
       AND (k.expires_at IS NULL OR k.expires_at > now())
       AND (k.user_id IS NULL OR u.disabled_at IS NULL);
 
+-- In PL/pgSQL, which keeps its plans: the policies call these in every query.
+
 CREATE FUNCTION ops.myself() RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT a.user_id FROM ops.acting a;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    RETURN (SELECT a.user_id FROM ops.acting a);
+END $$;
 
 -- A key that is to act as one needs every scope.
 CREATE FUNCTION ops.is_operator() RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM ops.acting a
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM ops.acting a
                    WHERE a.operator AND a.project_id IS NULL AND 'own' = ANY (a.scopes));
-END;
+END $$;
 
 -- The projects in which the caller has a permission.
 CREATE FUNCTION ops.my_projects(wanted text DEFAULT 'read') RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 50
-BEGIN ATOMIC
-    SELECT m.project_id
-    FROM ops.acting a
-    JOIN ops.project_members m ON m.user_id = a.user_id
-    JOIN ops.roles r ON r.name = m.role
-    WHERE NOT a.operator AND wanted = ANY (a.scopes) AND wanted = ANY (r.permissions)
-      AND (a.project_id IS NULL OR m.project_id = a.project_id)
-    UNION ALL
-    SELECT p.id
-    FROM ops.acting a JOIN ops.projects p ON a.project_id IS NULL OR p.id = a.project_id
-    WHERE a.operator AND wanted = ANY (a.scopes);
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 50 AS $$
+DECLARE
+    acting record;
+BEGIN
+    SELECT * INTO acting FROM ops.acting;
+    IF NOT FOUND OR wanted <> ALL (acting.scopes) THEN
+        RETURN;
+    ELSIF acting.operator THEN
+        RETURN QUERY
+            SELECT p.id FROM ops.projects p WHERE acting.project_id IS NULL OR p.id = acting.project_id;
+    ELSE
+        RETURN QUERY
+            SELECT m.project_id
+            FROM ops.project_members m JOIN ops.roles r ON r.name = m.role
+            WHERE m.user_id = acting.user_id AND wanted = ANY (r.permissions)
+              AND (acting.project_id IS NULL OR m.project_id = acting.project_id);
+    END IF;
+END $$;
 
--- The environments in which the caller has a permission: production asks for
--- `operate` where the others ask for `test` or `develop`.
+-- The environments in which the caller has a permission, by their role or by
+-- what was granted beyond it: production asks for `operate` where the others ask
+-- for `test` or `develop`. A key's scopes bound what was granted, too.
 CREATE FUNCTION ops.my_environments(wanted text) RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 50
-BEGIN ATOMIC
-    SELECT e.id FROM ops.environments e
-    WHERE e.stage <> 'production' AND e.project_id IN (SELECT ops.my_projects(wanted))
-    UNION
-    SELECT e.id FROM ops.environments e
-    WHERE e.stage = 'production'
-      AND e.project_id IN (SELECT ops.my_projects(CASE WHEN wanted IN ('test', 'develop') THEN 'operate'
-                                                       ELSE wanted END))
-    UNION
-    -- What was granted beyond a member's role. A key's own bounds hold here as well.
-    SELECT e.id
-    FROM ops.acting a
-    JOIN ops.env_permissions g ON g.user_id = a.user_id
-    JOIN ops.environments e ON e.id = g.environment_id
-    WHERE (g.permission = wanted OR (g.permission = 'operate' AND wanted IN ('test', 'develop')))
-      AND CASE WHEN e.stage = 'production' AND wanted IN ('test', 'develop') THEN 'operate'
-               ELSE wanted END = ANY (a.scopes)
-      AND e.project_id IN (SELECT ops.my_projects());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 50 AS $$
+DECLARE
+    acting record;
+    in_production text := CASE WHEN wanted IN ('test', 'develop') THEN 'operate' ELSE wanted END;
+BEGIN
+    SELECT * INTO acting FROM ops.acting;
+    IF NOT FOUND THEN
+        RETURN;
+    ELSIF acting.operator THEN
+        RETURN QUERY
+            SELECT e.id FROM ops.environments e
+            WHERE CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (acting.scopes)
+              AND (acting.project_id IS NULL OR e.project_id = acting.project_id);
+    ELSE
+        RETURN QUERY
+            SELECT e.id
+            FROM ops.project_members m
+            JOIN ops.roles r ON r.name = m.role
+            JOIN ops.environments e ON e.project_id = m.project_id
+            WHERE m.user_id = acting.user_id
+              AND (acting.project_id IS NULL OR m.project_id = acting.project_id)
+              AND CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (acting.scopes)
+              AND (CASE e.stage WHEN 'production' THEN in_production ELSE wanted END = ANY (r.permissions)
+                   OR EXISTS (SELECT FROM ops.env_permissions g
+                              WHERE g.user_id = acting.user_id AND g.environment_id = e.id
+                                AND g.permission IN (wanted, in_production)));
+    END IF;
+END $$;
 
 -- Whether a new key would reach no further than what makes it.
 CREATE FUNCTION ops.within_my_key(scopes text[], project uuid, expires_at timestamptz) RETURNS boolean
@@ -189,28 +205,6 @@ BEGIN ATOMIC
                                 OR EXISTS (SELECT ops.my_projects('administer')));
 END;
 
-CREATE FUNCTION ops.as_uuid(written text) RETURNS uuid
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN written ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN written::uuid END;
-
--- Whether there is something that the caller was not shown: for the record of
--- what was tried, and for nobody's answer.
-CREATE FUNCTION ops.is_elsewhere(kind text, wanted text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
-BEGIN ATOMIC
-    SELECT CASE kind
-        WHEN 'project' THEN EXISTS (SELECT FROM ops.projects x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'environment' THEN EXISTS (
-            SELECT FROM ops.environments x JOIN ops.projects p ON p.id = x.project_id
-            WHERE p.name || '/' || x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'tenant' THEN EXISTS (SELECT FROM ops.tenants x WHERE x.name = wanted OR x.id = ops.as_uuid(wanted))
-        WHEN 'build' THEN EXISTS (SELECT FROM ops.builds x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'run' THEN EXISTS (SELECT FROM ops.runs x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'restore' THEN EXISTS (SELECT FROM ops.restores x WHERE x.id = ops.as_uuid(wanted))
-        WHEN 'snapshot' THEN EXISTS (SELECT FROM ops.snapshots x WHERE x.id = ops.as_uuid(wanted))
-        ELSE false END;
-END;
-
 -- Ends a user's sessions: their own, or as an operator.
 CREATE FUNCTION ops.end_sessions(whose uuid) RETURNS void
     LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = ''
@@ -222,53 +216,58 @@ END;
 -- What a worker may touch: the runs it holds and what they are about; the
 -- tenants on its host, held or not.
 CREATE FUNCTION ops.my_runs() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY SELECT l.run_id FROM ops.leases l WHERE l.worker_id = ops.my_worker();
+END $$;
 
 CREATE FUNCTION ops.held_tenants() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT r.tenant_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
-    WHERE l.worker_id = ops.my_worker() AND r.tenant_id IS NOT NULL;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.tenant_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+        WHERE l.worker_id = ops.my_worker() AND r.tenant_id IS NOT NULL;
+END $$;
 
 CREATE FUNCTION ops.held_builds() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 10
-BEGIN ATOMIC
-    SELECT r.build_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
-    WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL;
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 10 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT r.build_id FROM ops.leases l JOIN ops.runs r ON r.id = l.run_id
+        WHERE l.worker_id = ops.my_worker() AND r.build_id IS NOT NULL;
+END $$;
 
 CREATE FUNCTION ops.my_tenants() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT ops.held_tenants()
-    UNION
-    SELECT d.tenant_id
-    FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
-    WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT ops.held_tenants()
+        UNION
+        SELECT d.tenant_id
+        FROM ops.clusters c JOIN ops.tenant_databases d ON d.cluster_id = c.id
+        WHERE c.worker_id = ops.my_worker() AND c.state <> 'dropped';
+END $$;
 
 -- Those of its host, and those of the tenants it holds wherever they are.
 CREATE FUNCTION ops.my_clusters() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT c.id FROM ops.clusters c WHERE c.worker_id = ops.my_worker()
-    UNION
-    SELECT d.cluster_id FROM ops.tenant_databases d WHERE d.tenant_id IN (SELECT ops.held_tenants());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT c.id FROM ops.clusters c WHERE c.worker_id = ops.my_worker()
+        UNION
+        SELECT d.cluster_id FROM ops.tenant_databases d WHERE d.tenant_id IN (SELECT ops.held_tenants());
+END $$;
 
 CREATE FUNCTION ops.my_builds() RETURNS SETOF uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' ROWS 100
-BEGIN ATOMIC
-    SELECT ops.held_builds()
-    UNION
-    SELECT e.build_id
-    FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
-    WHERE t.id IN (SELECT ops.my_tenants());
-END;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' ROWS 100 AS $$
+BEGIN
+    RETURN QUERY
+        SELECT ops.held_builds()
+        UNION
+        SELECT e.build_id
+        FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
+        WHERE t.id IN (SELECT ops.my_tenants());
+END $$;
 
 -- Keeps others from changing a tenant until the transaction ends. Whoever may
 -- test it may hold it still without being allowed to change it.
@@ -301,11 +300,11 @@ CREATE TRIGGER keep_an_owner AFTER DELETE OR UPDATE OF role ON ops.project_membe
 
 REVOKE ALL ON ops.acting FROM PUBLIC;
 REVOKE ALL ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid), ops.my_runs(),
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid), ops.my_runs(),
     ops.held_tenants(), ops.held_builds(), ops.my_tenants(), ops.my_clusters(), ops.my_builds(),
     ops.lock_tenant(uuid), ops.keep_an_owner() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.myself(), ops.is_operator(), ops.my_projects(text), ops.my_environments(text),
-    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.is_elsewhere(text, text), ops.end_sessions(uuid)
+    ops.within_my_key(text[], uuid, timestamptz), ops.find_user(text), ops.end_sessions(uuid)
     TO heddle_control, heddle_user;
 GRANT EXECUTE ON FUNCTION ops.my_runs(), ops.held_tenants(), ops.held_builds(), ops.my_tenants(),
     ops.my_clusters(), ops.my_builds() TO heddle_control, heddle_worker;
@@ -546,7 +545,7 @@ GRANT SELECT ON ops.tenant_details, ops.run_details, ops.build_details, ops.snap
 -- its tables are open to those who ask and to workers. All that follows goes
 -- with it.
 
-CREATE FUNCTION ops.may_run(kind text, project uuid, tenant uuid) RETURNS boolean
+CREATE FUNCTION ops.until_0008_may_run(kind text, project uuid, tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
 BEGIN ATOMIC
     SELECT CASE WHEN tenant IS NULL THEN project IN (SELECT ops.my_projects('develop'))
@@ -557,22 +556,22 @@ BEGIN ATOMIC
               CASE WHEN kind IN ('snapshot', 'plan_restore', 'restore') THEN 'test' ELSE 'develop' END)))
     END;
 END;
-REVOKE ALL ON FUNCTION ops.may_run(text, uuid, uuid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ops.may_run(text, uuid, uuid) TO heddle_user;
+REVOKE ALL ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.until_0008_may_run(text, uuid, uuid) TO heddle_user;
 
 GRANT INSERT, UPDATE (state, payload, losses, cancel_requested, reason, hint, progress, queued_at, started_at, ended_at)
     ON ops.runs TO heddle_user;
 CREATE POLICY until_0008_made ON ops.runs FOR INSERT TO heddle_user
-    WITH CHECK (ops.may_run(kind, project_id, tenant_id)
+    WITH CHECK (ops.until_0008_may_run(kind, project_id, tenant_id)
         AND (build_id IS NULL OR EXISTS (SELECT FROM ops.builds b WHERE b.id = build_id))
         AND (snapshot_id IS NULL OR EXISTS (SELECT FROM ops.snapshots s WHERE s.id = snapshot_id))
         AND (restore_id IS NULL OR EXISTS (SELECT FROM ops.restores r WHERE r.id = restore_id)));
 CREATE POLICY until_0008_changed ON ops.runs FOR UPDATE TO heddle_user
-    USING (ops.may_run(kind, project_id, tenant_id));
+    USING (ops.until_0008_may_run(kind, project_id, tenant_id));
 GRANT INSERT ON ops.run_events TO heddle_user;
 CREATE POLICY until_0008_said ON ops.run_events FOR INSERT TO heddle_user
     WITH CHECK (EXISTS (SELECT FROM ops.runs r
-                        WHERE r.id = run_id AND ops.may_run(r.kind, r.project_id, r.tenant_id)));
+                        WHERE r.id = run_id AND ops.until_0008_may_run(r.kind, r.project_id, r.tenant_id)));
 
 GRANT USAGE ON SEQUENCE ops.fences TO heddle_worker;
 GRANT INSERT, UPDATE (state, payload, attempts, losses, fence, cancel_requested, reason, hint, progress, queued_at,

@@ -300,7 +300,9 @@ BEGIN
             (2, 'environment_id', '(SELECT e.project_id FROM ops.environments e WHERE e.id = @.environment_id)'),
             (3, 'tenant_id', '(SELECT e.project_id FROM ops.tenants t
                                JOIN ops.environments e ON e.id = t.environment_id WHERE t.id = @.tenant_id)'),
-            (4, 'run_id', '(SELECT r.project_id FROM ops.runs r WHERE r.id = @.run_id)')
+            (4, 'run_id', '(SELECT r.project_id FROM ops.runs r WHERE r.id = @.run_id)'),
+            (5, 'approval_id', '(SELECT a.project_id FROM ops.approvals a WHERE a.id = @.approval_id)'),
+            (6, 'secret_id', '(SELECT s.project_id FROM ops.secrets s WHERE s.id = @.secret_id)')
         ) AS p (place, name, way)
         WHERE p.name = ANY (kept.names);
         project := CASE WHEN found.name = 'projects' THEN '@.id'

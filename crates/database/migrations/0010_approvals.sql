@@ -11,13 +11,18 @@ CREATE FUNCTION ops.requester() RETURNS text
         ELSE 'platform'
     END;
 
--- What people call a requester, where the reader may know it.
+-- What people call a requester: a login, or the name of a key that is nobody's.
+-- Whoever was shown the id may know it.
 CREATE FUNCTION ops.name_of(requester text) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
     RETURN CASE split_part(requester, ':', 1)
         WHEN 'user' THEN (SELECT u.login FROM ops.users u WHERE u.id = split_part(requester, ':', 2)::uuid)
-        WHEN 'key' THEN (SELECT k.name FROM ops.api_keys k WHERE k.id = split_part(requester, ':', 2)::uuid)
+        WHEN 'key' THEN (SELECT COALESCE(u.login, k.name)
+                         FROM ops.api_keys k LEFT JOIN ops.users u ON u.id = k.user_id
+                         WHERE k.id = split_part(requester, ':', 2)::uuid)
     END;
+REVOKE ALL ON FUNCTION ops.name_of(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ops.name_of(text) TO heddle_control, heddle_user;
 
 -- An environment that was destroyed is kept for what refers to it. Its name is
 -- free again, and so is its project's place for a production.
@@ -39,10 +44,11 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the environment was destroyed' USING ERRCODE = 'HD002', HINT = 'create another one';
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION ops.tenant_has_environment() FROM PUBLIC;
-CREATE TRIGGER has_environment BEFORE INSERT ON ops.tenants
+-- After the policies: to others it says nothing.
+CREATE TRIGGER has_environment AFTER INSERT ON ops.tenants
     FOR EACH ROW EXECUTE FUNCTION ops.tenant_has_environment();
 
 CREATE TABLE ops.policies (

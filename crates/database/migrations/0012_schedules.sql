@@ -80,7 +80,12 @@ SELECT ops.secure_tables();
 GRANT SELECT ON ops.schedule_details, ops.maintenance_window_details TO heddle_control, heddle_user;
 
 -- Seen by their project, made by who administers it. Workers have no business with them.
-GRANT SELECT, INSERT, DELETE ON ops.schedules, ops.maintenance_windows TO heddle_control, heddle_user;
+GRANT SELECT, INSERT, DELETE ON ops.schedules, ops.maintenance_windows TO heddle_control;
+GRANT SELECT, DELETE ON ops.schedules, ops.maintenance_windows TO heddle_user;
+GRANT INSERT ON ops.maintenance_windows TO heddle_user;
+-- What it last did is not for people to say.
+GRANT INSERT (id, project_id, environment_id, tenant_id, name, action, cron, zone, catch_up, enabled, next_at,
+              planned_at) ON ops.schedules TO heddle_user;
 GRANT UPDATE ON ops.schedules TO heddle_control;
 GRANT UPDATE (action, cron, zone, catch_up, enabled, next_at, planned_at, version) ON ops.schedules TO heddle_user;
 DO $$

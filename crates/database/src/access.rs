@@ -10,7 +10,6 @@ use crate::{On, Result};
 const PROJECT: Query = query!("access/project");
 const ENVIRONMENT: Query = query!("access/environment");
 const OPERATOR: Query = query!("access/operator");
-const ELSEWHERE: Query = query!("access/elsewhere");
 
 pub async fn in_project(on: &impl On, project: ProjectId, permission: Permission) -> Result<bool> {
     Ok(PROJECT.one::<Only<bool>>(on, &[&project.0, &permission.as_str()]).await?.0)
@@ -40,10 +39,4 @@ pub async fn in_environment(
 
 pub async fn is_operator(on: &impl On) -> Result<bool> {
     Ok(OPERATOR.one::<Only<bool>>(on, &[]).await?.0)
-}
-
-/// Whether something that the caller was not shown is there. Never for the
-/// caller's ears.
-pub async fn is_elsewhere(on: &impl On, kind: &str, name: &str) -> Result<bool> {
-    Ok(ELSEWHERE.one::<Only<bool>>(on, &[&kind, &name]).await?.0)
 }

@@ -164,7 +164,7 @@ impl Read for Fact<DeadRun> {
 }
 
 pub async fn dead_runs(on: &impl On, now: Timestamp) -> Result<Vec<DeadRun>> {
-    facts(&DEAD_RUNS, on, &[&now, &alert::RECENT.as_secs_f64(), &model::run::MAX_ATTEMPTS]).await
+    facts(&DEAD_RUNS, on, &[&now, &alert::RECENT.as_secs_f64()]).await
 }
 
 impl Read for Fact<LostWorker> {

@@ -106,8 +106,13 @@ pub async fn insert(on: &impl On, new: &NewApiKey<'_>) -> Result<()> {
 }
 
 /// Newest first.
-pub async fn list(on: &impl On, project: Option<ProjectId>) -> Result<Vec<ApiKey>> {
-    LIST.all(on, &[&project.map(|id| id.0)]).await
+pub async fn list(
+    on: &impl On,
+    project: Option<ProjectId>,
+    after: Option<ApiKeyId>,
+    at_most: i64,
+) -> Result<Vec<ApiKey>> {
+    LIST.all(on, &[&project.map(|id| id.0), &after.map(|id| id.0), &at_most]).await
 }
 
 pub async fn find(on: &impl On, prefix: &str) -> Result<Option<Presented>> {

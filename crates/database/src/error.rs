@@ -52,6 +52,17 @@ pub enum Error {
     Changed { name: String },
 }
 
+/// A function of the schema has refused what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    Missing,
+    WrongState,
+    Forbidden,
+    Stale,
+    KeyReused,
+    Invalid,
+}
+
 /// What a policy or one of the schema's functions has refused. Policies say
 /// nothing that the one who asked could use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +72,22 @@ pub struct Forbidden<'a> {
 }
 
 impl Error {
+    /// What a function of the schema refused, why, and what to do about it.
+    pub fn refused(&self) -> Option<(Refused, &str, Option<&str>)> {
+        let Self::Query { source, .. } = self else { return None };
+        let fault = source.as_db_error()?;
+        let refused = match fault.code().code() {
+            "HD404" => Refused::Missing,
+            "HD409" => Refused::WrongState,
+            "HD403" => Refused::Forbidden,
+            "HD410" => Refused::Stale,
+            "HD422" => Refused::KeyReused,
+            "HD400" => Refused::Invalid,
+            _ => return None,
+        };
+        Some((refused, fault.message(), fault.hint()))
+    }
+
     /// Set if whoever acts may not do this. A right that a role lacks is our
     /// own fault: no operation should need it.
     pub fn forbidden(&self) -> Option<Forbidden<'_>> {
@@ -73,16 +100,6 @@ impl Error {
         }
         let policy = fault.message().contains("row-level security");
         Some(Forbidden { said: (!policy).then(|| fault.message()), hint: fault.hint() })
-    }
-
-    /// What one of the schema's functions has refused, with a code of its own:
-    /// `HD001` there is no such thing, `HD002` its state does not allow it,
-    /// `HD003` not allowed.
-    pub fn raised(&self) -> Option<(&str, Forbidden<'_>)> {
-        let Self::Query { source, .. } = self else { return None };
-        let fault = source.as_db_error()?;
-        let code = fault.code().code();
-        code.starts_with("HD").then(|| (code, Forbidden { said: Some(fault.message()), hint: fault.hint() }))
     }
 
     /// The constraint that a write ran against, if that was the reason.

@@ -4,7 +4,6 @@ use std::str::FromStr;
 use model::cluster::ClusterState;
 use model::project::BuildState;
 use model::restore::RestoreState;
-use model::run::RunState;
 use model::snapshot::SnapshotState;
 use model::state::UnknownVariant;
 use model::tenant::TenantState;
@@ -54,7 +53,7 @@ macro_rules! states {
     )*};
 }
 
-states! { BuildState ClusterState RestoreState RunState SnapshotState TenantState }
+states! { BuildState ClusterState RestoreState SnapshotState TenantState }
 
 /// The states that may become `next`: what a guarded update starts from when
 /// nothing narrower is asked for.

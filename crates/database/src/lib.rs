@@ -45,7 +45,7 @@ pub mod worker;
 
 pub use claims::{Claims, Role};
 pub use connection::{Connection, Transaction, begin, commit};
-pub use error::{Error, Forbidden, Result};
+pub use error::{Error, Forbidden, Refused, Result};
 pub use guard::{Guarded, State, sources};
 pub use migrate::{Migrated, migrate};
 pub use pool::{Pool, PoolUsage, Sizes};

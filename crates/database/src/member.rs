@@ -58,18 +58,23 @@ pub async fn set(
 }
 
 /// By login.
-pub async fn list(on: &impl On, project: ProjectId) -> Result<Vec<Member>> {
-    LIST.all(on, &[&project.0, &None::<uuid::Uuid>]).await
+pub async fn list(
+    on: &impl On,
+    project: ProjectId,
+    after: Option<&str>,
+    at_most: i64,
+) -> Result<Vec<Member>> {
+    LIST.all(on, &[&project.0, &None::<uuid::Uuid>, &after, &at_most]).await
 }
 
 pub async fn find(on: &impl On, project: ProjectId, user: UserId) -> Result<Option<Member>> {
-    LIST.first(on, &[&project.0, &Some(user.0)]).await
+    LIST.first(on, &[&project.0, &Some(user.0), &None::<&str>, &1i64]).await
 }
 
-/// Whether there was such a member that the caller may remove. What was granted
-/// to them goes too.
-pub async fn remove(on: &impl On, project: ProjectId, user: UserId) -> Result<bool> {
-    Ok(REMOVE.first::<Only<uuid::Uuid>>(on, &[&project.0, &user.0]).await?.is_some())
+/// Whether there was such a member, of that version. What was granted to them
+/// goes too.
+pub async fn remove(on: &impl On, project: ProjectId, user: UserId, version: Option<i64>) -> Result<bool> {
+    Ok(REMOVE.first::<Only<uuid::Uuid>>(on, &[&project.0, &user.0, &version]).await?.is_some())
 }
 
 /// Lets a member do something in one environment beyond their role.

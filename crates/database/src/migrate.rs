@@ -28,12 +28,14 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0005_users"
     "0006_details"
     "0007_access"
+    "0008_queue"
     "0009_audit"
     "0010_approvals"
     "0011_secrets"
     "0012_schedules"
     "0013_alerts"
     "0014_edits"
+    "0015_audited"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

@@ -1,25 +1,28 @@
-use std::time::Duration;
-
 use jiff::Timestamp;
-use model::run::{RunKind, RunState};
-use model::{BuildId, ProjectId, RestoreId, RunId, SnapshotId, TenantId, WorkerId};
+use model::run::{Approval, Priority, RunKind, RunState};
+use model::{BuildId, EnvironmentId, ProjectId, RestoreId, RunId, SnapshotId, TenantId};
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::guard::{self, Guarded, Seen};
 use crate::query::{Columns, Only, Query, Read, query};
 use crate::{On, Result};
 
-const INSERT: Query = query!("run/insert");
+const QUEUE: Query = query!("run/queue");
 const LIST: Query = query!("run/list");
+const LIST_FILED: Query = query!("run/list_filed");
+const LIST_KIND: Query = query!("run/list_kind");
+const LIST_QUEUED: Query = query!("run/list_queued");
+const LIST_RUNNING: Query = query!("run/list_running");
+const LIST_TENANT: Query = query!("run/list_tenant");
 const FIND: Query = query!("run/find");
+const AFTER: Query = query!("run/after");
 const BY_KEY: Query = query!("run/by_key");
-const LOCK: Query = query!("run/lock");
-const QUEUED_OF: Query = query!("run/queued_of");
+const UNBEGUN_OF: Query = query!("run/unbegun_of");
 const LIVE_OF: Query = query!("run/live_of");
-const CLAIM: Query = query!("run/claim");
-const MOVE: Query = query!("run/move");
-const ASK_CANCEL: Query = query!("run/ask_cancel");
-const PROGRESS: Query = query!("run/progress");
+const CANCEL: Query = query!("run/cancel");
+const RETRY: Query = query!("run/retry");
+const READY: Query = query!("run/ready");
+const TEND: Query = query!("run/tend");
 const COUNTS: Query = query!("run/counts");
 
 #[derive(Debug, Clone)]
@@ -29,14 +32,22 @@ pub struct Run {
     pub state: RunState,
     pub project_id: ProjectId,
     pub project: String,
+    pub environment: Option<String>,
     pub tenant_id: Option<TenantId>,
     pub tenant: Option<String>,
     pub build_id: Option<BuildId>,
     pub snapshot_id: Option<SnapshotId>,
     pub restore_id: Option<RestoreId>,
+    pub sha: Option<String>,
+    pub git_ref: Option<String>,
+    pub metadata: Value,
     pub payload: Value,
     pub request_hash: Option<Vec<u8>>,
+    pub priority: Priority,
+    pub approval: Approval,
+    pub labels: Vec<String>,
     pub attempts: i32,
+    pub max_attempts: i32,
     pub losses: i32,
     pub fence: Option<i64>,
     pub cancel_requested: bool,
@@ -44,6 +55,8 @@ pub struct Run {
     pub hint: Option<String>,
     pub progress: Option<f64>,
     pub queued_at: Timestamp,
+    /// Not before then, if it is tried again later.
+    pub run_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
 }
@@ -56,14 +69,22 @@ impl Read for Run {
             state: columns.written("state")?,
             project_id: columns.id("project_id")?,
             project: columns.get("project")?,
+            environment: columns.get("environment")?,
             tenant_id: columns.id_if("tenant_id")?,
             tenant: columns.get("tenant")?,
             build_id: columns.id_if("build_id")?,
             snapshot_id: columns.id_if("snapshot_id")?,
             restore_id: columns.id_if("restore_id")?,
+            sha: columns.get("sha")?,
+            git_ref: columns.get("ref")?,
+            metadata: columns.get("metadata")?,
             payload: columns.get("payload")?,
             request_hash: columns.get("request_hash")?,
+            priority: columns.written("priority")?,
+            approval: columns.written("approval")?,
+            labels: columns.get::<Option<Vec<String>>>("labels")?.unwrap_or_default(),
             attempts: columns.get("attempts")?,
+            max_attempts: columns.get("max_attempts")?,
             losses: columns.get("losses")?,
             fence: columns.get("fence")?,
             cancel_requested: columns.get("cancel_requested")?,
@@ -71,6 +92,7 @@ impl Read for Run {
             hint: columns.get("hint")?,
             progress: columns.get("progress")?,
             queued_at: columns.get("queued_at")?,
+            run_at: columns.get("run_at")?,
             started_at: columns.get("started_at")?,
             ended_at: columns.get("ended_at")?,
         })
@@ -87,6 +109,7 @@ pub enum About {
     PlanRestore(TenantId, RestoreId),
     Restore(TenantId, RestoreId),
     Expire(TenantId),
+    Probe,
 }
 
 impl About {
@@ -99,12 +122,13 @@ impl About {
             Self::PlanRestore(..) => RunKind::PlanRestore,
             Self::Restore(..) => RunKind::Restore,
             Self::Expire(_) => RunKind::Expire,
+            Self::Probe => RunKind::Probe,
         }
     }
 
     pub fn tenant(self) -> Option<TenantId> {
         match self {
-            Self::Build(_) => None,
+            Self::Build(_) | Self::Probe => None,
             Self::Provision(tenant)
             | Self::Backup(tenant)
             | Self::Snapshot(tenant, _)
@@ -113,62 +137,211 @@ impl About {
             | Self::Expire(tenant) => Some(tenant),
         }
     }
+
+    fn build(self) -> Option<Uuid> {
+        if let Self::Build(build) = self { Some(build.0) } else { None }
+    }
+
+    fn snapshot(self) -> Option<Uuid> {
+        if let Self::Snapshot(_, snapshot) = self { Some(snapshot.0) } else { None }
+    }
+
+    fn restore(self) -> Option<Uuid> {
+        match self {
+            Self::PlanRestore(_, restore) | Self::Restore(_, restore) => Some(restore.0),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
-pub struct NewRun<'a> {
+pub struct NewRun {
     pub id: RunId,
     pub project: ProjectId,
     pub about: About,
-    pub payload: Value,
-    pub requester: &'a str,
+    /// Default: its tenant's.
+    pub environment: Option<EnvironmentId>,
+    pub sha: Option<String>,
+    pub git_ref: Option<String>,
+    /// Kept and shown.
+    pub metadata: Option<Value>,
+    /// Only for the run; emptied when it has succeeded.
+    pub payload: Option<Value>,
+    /// Default: its kind's.
+    pub priority: Option<Priority>,
+    /// A worker must have all of them.
+    pub labels: Vec<String>,
+    pub attempts: Option<i32>,
+    /// Seconds that it may take; default: its kind's.
+    pub deadline: Option<i32>,
+    pub run_at: Option<Timestamp>,
+    /// The project has one live run of it at a time.
+    pub unique_key: Option<String>,
     /// The idempotency key, and the SHA-256 of what was asked for under it.
-    pub key: Option<(&'a str, &'a [u8])>,
+    pub key: Option<(String, [u8; 32])>,
+    /// Runs of the same project that must have succeeded before.
+    pub after: Vec<RunId>,
 }
 
-/// Queues a run. False, and nothing is queued, when the requester has used the
-/// key before or the tenant has a run of this kind under way of which there is
-/// one at a time.
-pub async fn insert(on: &impl On, new: &NewRun<'_>) -> Result<bool> {
-    let build = if let About::Build(build) = new.about { Some(build.0) } else { None };
-    let snapshot = if let About::Snapshot(_, snapshot) = new.about { Some(snapshot.0) } else { None };
-    let restore = match new.about {
-        About::PlanRestore(_, restore) | About::Restore(_, restore) => Some(restore.0),
-        _ => None,
-    };
-    let inserted: Option<Only<uuid::Uuid>> = INSERT
-        .first(
+impl NewRun {
+    pub fn new(project: ProjectId, about: About) -> Self {
+        Self {
+            id: RunId::new(),
+            project,
+            about,
+            environment: None,
+            sha: None,
+            git_ref: None,
+            metadata: None,
+            payload: None,
+            priority: None,
+            labels: Vec::new(),
+            attempts: None,
+            deadline: None,
+            run_at: None,
+            unique_key: None,
+            key: None,
+            after: Vec::new(),
+        }
+    }
+}
+
+/// Why a run was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unqueued {
+    /// The requester has asked for the same under the key before: that run.
+    Before(RunId),
+    /// There is a live run of which there is one at a time: that one, if it is
+    /// still there.
+    Busy(Option<RunId>),
+}
+
+struct Answer {
+    asked: RunId,
+    outcome: Unqueued,
+}
+
+impl Read for Answer {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        let run = columns.id_if("run")?;
+        let outcome = match (columns.get::<&str>("outcome")?, run) {
+            ("before", Some(run)) => Unqueued::Before(run),
+            _ => Unqueued::Busy(run),
+        };
+        Ok(Self { asked: columns.id("asked")?, outcome })
+    }
+}
+
+/// Queues runs, all or, on an error, none. A user is the requester, whatever
+/// is said. Answers with those that were not queued.
+pub async fn queue(on: &impl On, requester: &str, new: &[NewRun]) -> Result<Vec<(RunId, Unqueued)>> {
+    let ids: Vec<Uuid> = new.iter().map(|run| run.id.0).collect();
+    let projects: Vec<Uuid> = new.iter().map(|run| run.project.0).collect();
+    let kinds: Vec<&str> = new.iter().map(|run| run.about.kind().as_str()).collect();
+    let environments = some(new, |run| run.environment.map(|id| id.0));
+    let tenants = some(new, |run| run.about.tenant().map(|id| id.0));
+    let builds = some(new, |run| run.about.build());
+    let snapshots = some(new, |run| run.about.snapshot());
+    let restores = some(new, |run| run.about.restore());
+    let shas = some(new, |run| run.sha.as_deref());
+    let refs = some(new, |run| run.git_ref.as_deref());
+    let metadata = some(new, |run| run.metadata.as_ref());
+    let payloads = some(new, |run| run.payload.as_ref());
+    let priorities = some(new, |run| run.priority.map(Priority::as_str));
+    let labels = some(new, |run| (!run.labels.is_empty()).then(|| run.labels.join(",")));
+    let attempts = some(new, |run| run.attempts);
+    let deadlines = some(new, |run| run.deadline);
+    let times = some(new, |run| run.run_at);
+    let unique_keys = some(new, |run| run.unique_key.as_deref());
+    let keys = some(new, |run| run.key.as_ref().map(|(key, _)| key.as_str()));
+    let hashes = some(new, |run| run.key.as_ref().map(|(_, hash)| &hash[..]));
+    let waits = new.iter().flat_map(|run| run.after.iter().map(|after| (run.id.0, after.0)));
+    let (dependents, dependencies): (Vec<Uuid>, Vec<Uuid>) = waits.unzip();
+    let answers: Vec<Answer> = QUEUE
+        .all(
             on,
             &[
-                &new.id.0,
-                &new.about.kind().as_str(),
-                &new.project.0,
-                &new.about.tenant().map(|id| id.0),
-                &build,
-                &snapshot,
-                &restore,
-                &new.payload,
-                &new.requester,
-                &new.key.map(|(key, _)| key),
-                &new.key.map(|(_, hash)| hash),
+                &ids,
+                &projects,
+                &kinds,
+                &requester,
+                &environments,
+                &tenants,
+                &builds,
+                &snapshots,
+                &restores,
+                &shas,
+                &refs,
+                &metadata,
+                &payloads,
+                &priorities,
+                &labels,
+                &attempts,
+                &deadlines,
+                &times,
+                &unique_keys,
+                &keys,
+                &hashes,
+                &dependents,
+                &dependencies,
             ],
         )
         .await?;
-    Ok(inserted.is_some())
+    Ok(answers.into_iter().map(|answer| (answer.asked, answer.outcome)).collect())
+}
+
+/// One element for each run; None where no run has one.
+fn some<'a, T>(new: &'a [NewRun], of: impl Fn(&'a NewRun) -> Option<T>) -> Option<Vec<Option<T>>> {
+    let all: Vec<Option<T>> = new.iter().map(of).collect();
+    all.iter().any(Option::is_some).then_some(all)
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Older than this one.
+    pub before: Option<RunId>,
+    pub project: Option<ProjectId>,
+    pub tenant: Option<TenantId>,
+    pub kind: Option<RunKind>,
+    pub state: Option<RunState>,
+    pub at_most: i64,
 }
 
 /// Newest first.
-pub async fn list(
-    on: &impl On,
-    tenant: Option<TenantId>,
-    state: Option<RunState>,
-    at_most: u32,
-) -> Result<Vec<Run>> {
-    LIST.all(on, &[&tenant.map(|id| id.0), &state.map(RunState::as_str), &i64::from(at_most)]).await
+pub async fn list(on: &impl On, filter: &Filter) -> Result<Vec<Run>> {
+    let before = filter.before.map_or(Uuid::max(), |id| id.0);
+    let project = filter.project.map(|id| id.0);
+    let kind = filter.kind.map(RunKind::as_str);
+    let state = filter.state.map(RunState::as_str);
+    match (filter.tenant, filter.state, filter.kind) {
+        (Some(tenant), ..) => {
+            LIST_TENANT.all(on, &[&before, &filter.at_most, &project, &kind, &state, &tenant.0]).await
+        }
+        (None, Some(RunState::Queued), _) => {
+            LIST_QUEUED.all(on, &[&before, &filter.at_most, &project, &kind]).await
+        }
+        (None, Some(RunState::Running), _) => {
+            LIST_RUNNING.all(on, &[&before, &filter.at_most, &project, &kind]).await
+        }
+        (None, Some(filed), _) if filed != RunState::Succeeded => {
+            LIST_FILED.all(on, &[&before, &filter.at_most, &project, &kind, &state]).await
+        }
+        (None, None, Some(rare)) if rare != RunKind::Probe => {
+            LIST_KIND.all(on, &[&before, &filter.at_most, &project, &kind]).await
+        }
+        _ => LIST.all(on, &[&before, &filter.at_most, &project, &kind, &state]).await,
+    }
 }
 
 pub async fn find(on: &impl On, run: RunId) -> Result<Option<Run>> {
     FIND.first(on, &[&run.0]).await
+}
+
+/// The runs that it waits for, or waited for.
+pub async fn after(on: &impl On, run: RunId) -> Result<Vec<RunId>> {
+    let runs: Vec<Only<Uuid>> = AFTER.all(on, &[&run.0]).await?;
+    Ok(runs.into_iter().map(|only| RunId(only.0)).collect())
 }
 
 /// What a requester asked for under an idempotency key.
@@ -176,26 +349,13 @@ pub async fn by_key(on: &impl On, requester: &str, key: &str) -> Result<Option<R
     BY_KEY.first(on, &[&requester, &key]).await
 }
 
-/// Keeps others from changing it until the transaction ends.
-pub async fn lock(on: &impl On, run: RunId) -> Result<Option<RunState>> {
-    Ok(LOCK.first::<Locked>(on, &[&run.0]).await?.map(|locked| locked.0))
-}
-
-struct Locked(RunState);
-
-impl Read for Locked {
-    fn read(columns: &Columns<'_>) -> Result<Self> {
-        columns.written("state").map(Self)
-    }
-}
-
-/// A tenant's queued runs other than those that drop things, locked.
-pub async fn queued_of(on: &impl On, tenant: TenantId) -> Result<Vec<RunId>> {
-    let runs: Vec<Only<uuid::Uuid>> = QUEUED_OF.all(on, &[&tenant.0]).await?;
+/// A tenant's runs that have not begun, other than those that drop things.
+pub async fn unbegun_of(on: &impl On, tenant: TenantId) -> Result<Vec<RunId>> {
+    let runs: Vec<Only<Uuid>> = UNBEGUN_OF.all(on, &[&tenant.0]).await?;
     Ok(runs.into_iter().map(|only| RunId(only.0)).collect())
 }
 
-/// One of the kinds of which the tenant has a queued or running run.
+/// One of the kinds of which the tenant has a run that has not ended.
 pub async fn live_of(on: &impl On, tenant: TenantId, kinds: &[RunKind]) -> Result<Option<RunKind>> {
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     Ok(LIVE_OF.first::<Live>(on, &[&tenant.0, &kinds]).await?.map(|live| live.0))
@@ -209,57 +369,53 @@ impl Read for Live {
     }
 }
 
-/// What a look into the queue came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
-    Nothing,
-    /// Another worker was quicker with the same tenant; look again.
-    Beaten,
-    Claimed {
-        run: RunId,
-        fence: i64,
-    },
+struct InState(RunState);
+
+impl Read for InState {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        columns.written("state").map(Self)
+    }
 }
 
-impl Read for Claim {
+/// Cancels a run that has not begun, for the reason `why`; a running one is
+/// asked to stop. The state it was in.
+pub async fn cancel(on: &impl On, run: RunId, why: &str) -> Result<RunState> {
+    Ok(CANCEL.one::<InState>(on, &[&run.0, &why]).await?.0)
+}
+
+/// Queues a run again that has not ended well. Its state now.
+pub async fn retry(on: &impl On, run: RunId) -> Result<RunState> {
+    Ok(RETRY.one::<InState>(on, &[&run.0]).await?.0)
+}
+
+/// Queues a waiting run if it waits for nothing more. Its state now.
+pub async fn ready(on: &impl On, run: RunId) -> Result<RunState> {
+    Ok(READY.one::<InState>(on, &[&run.0]).await?.0)
+}
+
+/// What was done to keep the queue going.
+#[derive(Debug, Clone, Copy)]
+pub struct Tended {
+    /// Runs whose time has come.
+    pub due: i32,
+    /// Brought to the front: all turns had passed them.
+    pub passed: i32,
+    /// Told to stop at their deadline.
+    pub overdue: i32,
+}
+
+impl Read for Tended {
     fn read(columns: &Columns<'_>) -> Result<Self> {
-        Ok(if columns.get("claimed")? {
-            Self::Claimed { run: columns.id("id")?, fence: columns.get("fence")? }
-        } else {
-            Self::Beaten
+        Ok(Self {
+            due: columns.get("due")?,
+            passed: columns.get("passed")?,
+            overdue: columns.get("overdue")?,
         })
     }
 }
 
-/// Takes the oldest queued run of one of the kinds whose tenant nobody works
-/// on, under a new lease.
-pub async fn claim(on: &impl On, worker: WorkerId, kinds: &[RunKind], lease: Duration) -> Result<Claim> {
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    Ok(CLAIM.first(on, &[&worker.0, &kinds, &lease.as_secs_f64()]).await?.unwrap_or(Claim::Nothing))
-}
-
-/// `reason` is given with `failed` and `cancelled`. Queued again from running,
-/// the run has lost its worker; from an end, it starts anew.
-pub async fn set_state(
-    on: &impl On,
-    run: RunId,
-    from: &[RunState],
-    to: RunState,
-    reason: Option<&str>,
-    hint: Option<&str>,
-) -> Result<Guarded<RunState>> {
-    let seen: Option<Seen<RunState>> =
-        MOVE.first(on, &[&run.0, &guard::written(from), &to.as_str(), &reason, &hint]).await?;
-    Ok(seen.into())
-}
-
-/// Whether it was running and had not been asked yet.
-pub async fn ask_cancel(on: &impl On, run: RunId) -> Result<bool> {
-    Ok(ASK_CANCEL.run(on, &[&run.0]).await? > 0)
-}
-
-pub async fn set_progress(on: &impl On, run: RunId, progress: f64) -> Result<()> {
-    PROGRESS.run(on, &[&run.0, &progress]).await.map(drop)
+pub async fn tend(on: &impl On) -> Result<Tended> {
+    TEND.one(on, &[]).await
 }
 
 #[derive(Debug, Clone, Copy)]

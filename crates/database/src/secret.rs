@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use model::{DataKeyId, EnvironmentId, ProjectId, RunId, SecretId, SecretName, TenantId, WorkerId};
 use uuid::Uuid;
@@ -20,6 +22,7 @@ const LIST: Query = query!("secret/list");
 const SEALED: Query = query!("secret/sealed");
 const STAMP: Query = query!("secret/stamp");
 const WHOSE_RUN: Query = query!("secret/whose_run");
+const WHOSE_RUNS: Query = query!("secret/whose_runs");
 const RUNS_TENANT: Query = query!("secret/runs_tenant");
 
 /// Whose a secret is: a project's, one of its environments', or a tenant's,
@@ -231,6 +234,24 @@ pub async fn runs_tenant(on: &impl On, worker: WorkerId, tenant: TenantId) -> Re
 /// The project and the tenant that a run is of.
 pub async fn whose_run(on: &impl On, run: RunId) -> Result<Option<(ProjectId, Option<TenantId>)>> {
     Ok(WHOSE_RUN.first::<Whose>(on, &[&run.0]).await?.map(|whose| whose.0))
+}
+
+/// The same of several; those that are not there are left out.
+pub async fn whose_runs(
+    on: &impl On,
+    runs: &[RunId],
+) -> Result<HashMap<RunId, (ProjectId, Option<TenantId>)>> {
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.0).collect();
+    let found: Vec<WhoseRun> = WHOSE_RUNS.all(on, &[&ids]).await?;
+    Ok(found.into_iter().map(|WhoseRun(run, whose)| (run, whose)).collect())
+}
+
+struct WhoseRun(RunId, (ProjectId, Option<TenantId>));
+
+impl Read for WhoseRun {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self(columns.id("id")?, (columns.id("project_id")?, columns.id_if("tenant_id")?)))
+    }
 }
 
 struct Whose((ProjectId, Option<TenantId>));

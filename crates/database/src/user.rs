@@ -73,8 +73,8 @@ pub async fn insert(on: &impl On, id: UserId, login: &str, operator: bool) -> Re
 }
 
 /// Those that the caller sees, by login.
-pub async fn list(on: &impl On) -> Result<Vec<Shown>> {
-    LIST.all(on, &[]).await
+pub async fn list(on: &impl On, after: Option<&str>, at_most: i64) -> Result<Vec<Shown>> {
+    LIST.all(on, &[&after, &at_most]).await
 }
 
 pub async fn get(on: &impl On, login: &str) -> Result<Option<Shown>> {

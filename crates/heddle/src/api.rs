@@ -1,18 +1,21 @@
 //! The requests that commands make of control, with their addresses.
 
+use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Approval, Build, ChangeEnvironment, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Environment,
-    LogLines, LoggedIn, Login, NewBuild, NewEnvironment, NewPolicy, NewProject, NewRestore, NewSecret,
-    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, Restore, Run, RunEvent, Secret, SecretsOf,
-    Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide, DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild, NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret, NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
+use protocol::people::{
+    ApiKey, CreatedApiKey, Member, NewApiKey, NewUser, OneTimePassword, SetMember, SetOperator, User,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::named::InProject;
 
 type Result<T> = std::result::Result<T, ClientError>;
 
@@ -129,6 +132,10 @@ impl Api {
         self.list(&path).await
     }
 
+    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
+        self.get(&["environments", project, name]).await
+    }
+
     /// Changes it, if it is still at `version`.
     pub async fn change_environment(
         &self,
@@ -206,21 +213,77 @@ impl Api {
         self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
     }
 
-    pub async fn runs(
+    pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {
+        let path = query(path(&["schedules"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn schedule(&self, schedule: &InProject) -> Result<Schedule> {
+        self.get(&["schedules", &schedule.project, &schedule.name]).await
+    }
+
+    pub async fn create_schedule(&self, new: &NewSchedule) -> Result<Schedule> {
+        self.ask(&["schedules"], new).await
+    }
+
+    /// Changes it, if it is still at `version`.
+    pub async fn change_schedule(
         &self,
-        tenant: Option<&str>,
-        state: Option<&str>,
-        limit: Option<u32>,
-    ) -> Result<Vec<Run>> {
-        let path = query(
-            path(&["runs"]),
-            &[
-                ("tenant", tenant.map(Into::into)),
-                ("state", state.map(Into::into)),
-                ("limit", limit.map(|limit| limit.to_string())),
-            ],
-        );
-        self.piece(&path).await
+        schedule: &InProject,
+        version: i64,
+        change: &ChangeSchedule,
+    ) -> Result<Schedule> {
+        self.client.patch(&path(&["schedules", &schedule.project, &schedule.name]), change, version).await
+    }
+
+    pub async fn remove_schedule(&self, schedule: &InProject) -> Result<()> {
+        self.client.delete(&path(&["schedules", &schedule.project, &schedule.name]), None).await
+    }
+
+    pub async fn schedule_times(&self, schedule: &InProject, count: u32) -> Result<Vec<ScheduledTime>> {
+        let path = path(&["schedules", &schedule.project, &schedule.name, "next"]);
+        self.piece(&query(path, &[("count", Some(count.to_string()))])).await
+    }
+
+    pub async fn run_schedule(&self, schedule: &InProject) -> Result<ScheduleRan> {
+        self.ask(&["schedules", &schedule.project, &schedule.name, "run"], &json!({})).await
+    }
+
+    pub async fn maintenance_windows(&self, project: Option<&str>) -> Result<Vec<MaintenanceWindow>> {
+        let path = query(path(&["maintenance-windows"]), &[("project", project.map(Into::into))]);
+        self.list(&path).await
+    }
+
+    pub async fn create_maintenance_window(&self, new: &NewMaintenanceWindow) -> Result<MaintenanceWindow> {
+        self.ask(&["maintenance-windows"], new).await
+    }
+
+    pub async fn remove_maintenance_window(&self, window: &InProject) -> Result<()> {
+        self.client.delete(&path(&["maintenance-windows", &window.project, &window.name]), None).await
+    }
+
+    pub async fn alerts(&self, state: Option<&str>, limit: u32) -> Result<Vec<Alert>> {
+        let pairs = [("state", state.map(Into::into)), ("limit", Some(limit.to_string()))];
+        self.piece(&query(path(&["alerts"]), &pairs)).await
+    }
+
+    pub async fn acknowledge_alert(&self, id: Uuid) -> Result<Alert> {
+        self.ask(&["alerts", &id.to_string(), "acknowledge"], &json!({})).await
+    }
+
+    /// `filters`: what the address says beside `limit`.
+    pub async fn runs(&self, filters: &[(&str, Option<String>)], limit: u32) -> Result<Page<Run>> {
+        let mut pairs = filters.to_vec();
+        pairs.push(("limit", Some(limit.to_string())));
+        self.client.get(&query(path(&["runs"]), &pairs)).await
+    }
+
+    pub async fn queue_runs(&self, new: &NewRuns) -> Result<QueuedRuns> {
+        self.ask(&["runs"], new).await
+    }
+
+    pub async fn drain_worker(&self, name: &str, drain: bool) -> Result<Drain> {
+        self.ask(&["workers", name, "drain"], &Drain { drain }).await
     }
 
     pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
@@ -257,6 +320,80 @@ impl Api {
         self.piece(&path).await
     }
 
+    pub async fn members(&self, project: &str) -> Result<Vec<Member>> {
+        self.list(&path(&["projects", project, "members"])).await
+    }
+
+    pub async fn set_member(
+        &self,
+        project: &str,
+        login: &str,
+        set: &SetMember,
+        version: Option<i64>,
+    ) -> Result<Member> {
+        self.client.put(&path(&["projects", project, "members", login]), set, version).await
+    }
+
+    pub async fn remove_member(&self, project: &str, login: &str, version: Option<i64>) -> Result<()> {
+        self.client.delete(&path(&["projects", project, "members", login]), version).await
+    }
+
+    /// `environment`: its name within the project.
+    pub async fn grant(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<Member> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.put(&path, &json!({}), None).await
+    }
+
+    pub async fn withdraw(
+        &self,
+        project: &str,
+        environment: &str,
+        login: &str,
+        permission: Permission,
+    ) -> Result<()> {
+        let path = path(&["environments", project, environment, "grants", login, permission.as_str()]);
+        self.client.delete(&path, None).await
+    }
+
+    pub async fn users(&self) -> Result<Vec<User>> {
+        self.list(&path(&["users"])).await
+    }
+
+    pub async fn create_user(&self, new: &NewUser) -> Result<OneTimePassword> {
+        self.ask(&["users"], new).await
+    }
+
+    /// `verb`: disable or enable.
+    pub async fn change_user(&self, login: &str, verb: &str) -> Result<User> {
+        self.ask(&["users", login, verb], &json!({})).await
+    }
+
+    pub async fn new_password(&self, login: &str) -> Result<OneTimePassword> {
+        self.ask(&["users", login, "one-time-password"], &json!({})).await
+    }
+
+    pub async fn set_operator(&self, login: &str, operator: bool) -> Result<User> {
+        self.client.put(&path(&["users", login, "operator"]), &SetOperator { operator }, None).await
+    }
+
+    pub async fn keys(&self, project: Option<&str>) -> Result<Vec<ApiKey>> {
+        self.list(&query(path(&["keys"]), &[("project", project.map(Into::into))])).await
+    }
+
+    pub async fn create_key(&self, new: &NewApiKey) -> Result<CreatedApiKey> {
+        self.ask(&["keys"], new).await
+    }
+
+    pub async fn revoke_key(&self, id: Uuid) -> Result<ApiKey> {
+        self.ask(&["keys", &id.to_string(), "revoke"], &json!({})).await
+    }
+
     pub async fn secrets(&self, of: &SecretsOf) -> Result<Vec<Secret>> {
         self.piece(&secrets_of(path(&["secrets"]), of)).await
     }
@@ -273,10 +410,6 @@ impl Api {
 
     pub async fn remove_secret(&self, name: &str, of: &SecretsOf, version: Option<i64>) -> Result<()> {
         self.client.delete(&secrets_of(path(&["secrets", name]), of), version).await
-    }
-
-    pub async fn environment(&self, project: &str, name: &str) -> Result<Environment> {
-        self.get(&["environments", project, name]).await
     }
 
     /// `confirm`: production's name once more.

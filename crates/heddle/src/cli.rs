@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    approval, archive, audit, build, control, doctor, env, login, logs, policy, project, restore, router,
-    run, secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member, policy, project, restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -69,11 +68,21 @@ pub enum Command {
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
+    #[command(subcommand)]
+    Alert(alert::Command),
+    #[command(subcommand)]
     Approval(approval::Command),
     #[command(subcommand)]
     Policy(policy::Command),
     #[command(subcommand)]
     Secret(secret::Command),
+    #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Key(key::Command),
     #[command(subcommand)]
     User(user::Command),
     Control(control::ControlCommand),
@@ -111,9 +120,14 @@ impl Command {
             Self::Audit(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
+            Self::Schedule(command) => command.run(context).await,
+            Self::Maintenance(command) => command.run(context).await,
+            Self::Alert(command) => command.run(context).await,
             Self::Approval(command) => command.run(context).await,
             Self::Policy(command) => command.run(context).await,
             Self::Secret(command) => command.run(context).await,
+            Self::Member(command) => command.run(context).await,
+            Self::Key(command) => command.run(context).await,
             Self::User(command) => command.run(context).await,
             Self::Control(command) => command.run(context).await,
             Self::Worker(command) => command.run(context).await,
@@ -179,6 +193,14 @@ mod tests {
             "heddle audit export --heads",
             "heddle --json run list --tenant acme --state failed",
             "heddle logs acme --cluster -n 20",
+            "heddle schedule create demo/nightly snapshot --cron @daily --catch-up none",
+            "heddle schedule next demo/nightly -n 20",
+            "heddle maintenance create demo/sunday --cron @weekly --for 3h",
+            "heddle alert list --state resolved",
+            "heddle member set demo ada@example.com developer",
+            "heddle member grant demo ada@example.com operate --env production",
+            "heddle key create ci --project demo --scopes read,develop --expires 90d",
+            "heddle user create ada@example.com",
             "heddle secret set SMTP_PASSWORD --tenant acme --replacing 3",
             "heddle secret list --env demo/production",
             "heddle policy set demo restore --stage production --approvals 2 --roles owner,admin --expires-after 12h",
@@ -228,6 +250,9 @@ mod tests {
 
         let text = refused("heddle archive restore acme --to /srv/acme");
         assert!(text.contains("--at <TIME>|--snapshot <SNAPSHOT>|--latest"), "{text}");
+
+        let text = refused("heddle schedule show nightly");
+        assert!(text.contains("demo/nightly"), "{text}");
 
         let text = refused("heddle run list --state done");
         assert!(text.contains("\"done\" is not one of queued, running"), "{text}");

@@ -9,6 +9,7 @@ mod data;
 mod exit;
 mod failure;
 mod follow;
+mod named;
 mod output;
 mod ports;
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use archive::Location;
 use daemon::settings::{Setting, SettingsError, Source, Sources};
 use daemon::telemetry::Format;
+use jiff::SignedDuration;
+use model::alert::Thresholds;
 use postgres::OsUser;
 use sha2::{Digest, Sha256};
 
@@ -94,6 +96,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("7"),
     Setting::new(
+        "requests_per_second",
+        "HEDDLE_REQUESTS_PER_SECOND",
+        "API requests of one key or session, with bursts of five times as many; 0: any number.",
+    )
+    .default("100"),
+    Setting::new(
         "odoo_workers",
         "HEDDLE_ODOO_WORKERS",
         "Worker processes of each tenant's Odoo; 0: one process with threads.",
@@ -105,6 +113,54 @@ pub static TABLE: &[Setting] = &[
         "The worker's name, by which control knows its host again. Never changed once tenants live there.",
     )
     .default("local"),
+    Setting::new(
+        "alert_queue_depth",
+        "HEDDLE_ALERT_QUEUE_DEPTH",
+        "An alert is opened when more runs than these wait for a worker.",
+    )
+    .default("50"),
+    Setting::new(
+        "alert_disk_percent",
+        "HEDDLE_ALERT_DISK_PERCENT",
+        "When more of a worker's disk is used than this; from 95 on, the alert is critical.",
+    )
+    .default("85"),
+    Setting::new(
+        "alert_wal_mib",
+        "HEDDLE_ALERT_WAL_MIB",
+        "When a tenant's cell keeps more WAL than this: its archive does not keep up.",
+    )
+    .default("1024"),
+    Setting::new(
+        "alert_backup_hours",
+        "HEDDLE_ALERT_BACKUP_HOURS",
+        "When a tenant's newest backup is older than this; one is made every 24 hours.",
+    )
+    .default("30"),
+    Setting::new(
+        "alert_connections_percent",
+        "HEDDLE_ALERT_CONNECTIONS_PERCENT",
+        "When more of the management database's connections are used than this.",
+    )
+    .default("80"),
+    Setting::new(
+        "alert_transaction_minutes",
+        "HEDDLE_ALERT_TRANSACTION_MINUTES",
+        "When a transaction on the management database is open for longer than this.",
+    )
+    .default("10"),
+    Setting::new(
+        "metrics_loopback",
+        "HEDDLE_METRICS_LOOPBACK",
+        "`true` shows `/metrics` without a key to every process on this machine, tenants' Odoos included.",
+    )
+    .default("false"),
+    Setting::new(
+        "metrics_tenants",
+        "HEDDLE_METRICS_TENANTS",
+        "So many tenants get metrics of their own, those with the oldest backups: at most 1000.",
+    )
+    .default("0"),
     Setting::new(
         "log",
         "HEDDLE_LOG",
@@ -160,8 +216,12 @@ pub struct Settings {
     pub identity_base: u32,
     pub secrets_key: PathBuf,
     pub retention_days: u32,
+    pub requests_per_second: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
+    pub alerts: Thresholds,
+    pub metrics_loopback: bool,
+    pub metrics_tenants: u32,
     pub log: String,
     pub log_format: Format,
     given: daemon::settings::Settings,
@@ -231,8 +291,21 @@ impl Settings {
             identity_base: given.get("identity_base")?,
             secrets_key: given.find("secrets_key")?.unwrap_or_else(|| data.join("secrets/secrets.key")),
             retention_days: given.get("retention_days")?,
+            requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
+            alerts: Thresholds {
+                queue_depth: given.get("alert_queue_depth")?,
+                disk_percent: given.get("alert_disk_percent")?,
+                wal_bytes: given.get::<u64>("alert_wal_mib")?.saturating_mul(1 << 20),
+                connections_percent: given.get("alert_connections_percent")?,
+                transaction_age: SignedDuration::from_mins(i64::from(
+                    given.get::<u32>("alert_transaction_minutes")?,
+                )),
+                backup_age: SignedDuration::from_hours(i64::from(given.get::<u32>("alert_backup_hours")?)),
+            },
+            metrics_loopback: given.get("metrics_loopback")?,
+            metrics_tenants: given.get("metrics_tenants")?,
             log: given.get("log")?,
             log_format: given.get::<LogFormat>("log_format")?.0,
             data,
@@ -263,6 +336,17 @@ impl Settings {
         }
         if self.retention_days == 0 {
             return refused("setting `retention_days` must be at least 1".into());
+        }
+        for (key, percent) in [
+            ("alert_disk_percent", self.alerts.disk_percent),
+            ("alert_connections_percent", self.alerts.connections_percent),
+        ] {
+            if !(1..=100).contains(&percent) {
+                return refused(format!("setting `{key}` must be 1 to 100, not {percent}"));
+            }
+        }
+        if self.metrics_tenants > 1000 {
+            return refused("setting `metrics_tenants` must be at most 1000".into());
         }
         Ok(self)
     }
@@ -338,6 +422,8 @@ impl Settings {
             router_port: self.listen_router.port(),
             retention_days: self.retention_days,
             secrets_key: Some(self.secrets_key.clone()),
+            alerts: self.alerts,
+            metrics_tenants: self.metrics_tenants,
             version: env!("CARGO_PKG_VERSION").into(),
             ..control::Settings::default()
         }

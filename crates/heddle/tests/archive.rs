@@ -1,14 +1,17 @@
 //! `heddle archive`: a repository is checked, and a tenant given back out of
 //! it, by the binary alone.
 
+#[path = "../../archive/tests/support/weed.rs"]
+mod weed;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use archive::{ArchiveService, BackupRequest, FileId, Filestore, KeyFile, Repository, WalAccess};
+use archive::{ArchiveService, BackupRequest, FileId, Filestore, KeyFile, Location, Repository, WalAccess};
 use jiff::Timestamp;
 use model::archive::{Activation, Lineage, SnapshotPoint};
 use model::lsn::{SegmentSize, Timeline};
@@ -17,10 +20,15 @@ use postgres::{Binaries, Cluster, InitOptions, OsUser};
 use tokio::time::Instant;
 
 fn heddle(arguments: &[&str]) -> Output {
+    heddle_with(&[], arguments)
+}
+
+fn heddle_with(environment: &[(&str, String)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HEDDLE_")) {
         command.env_remove(name);
     }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.args(arguments).output().unwrap()
 }
 
@@ -55,7 +63,7 @@ fn start(cluster: Cluster, binaries: &Binaries, folder: &Path) -> Cell {
 }
 
 /// A cell, archiving into a repository with one backup and one snapshot.
-async fn fill(folder: &Path) -> (PathBuf, TenantId) {
+async fn fill(folder: &Path, place: Location) -> TenantId {
     let binaries = Binaries::find(None).unwrap();
     let user = OsUser::for_initdb().unwrap();
     let identity = user.as_ref().map(OsUser::identity);
@@ -81,10 +89,9 @@ async fn fill(folder: &Path) -> (PathBuf, TenantId) {
     cluster.make_socket_dir().unwrap();
     cluster.write_config().unwrap();
     let control = fs::read(cluster.data_dir.join("global/pg_control")).unwrap();
-    let root = folder.join("repository");
     let keys = KeyFile::at(folder.join("key"));
     keys.make().unwrap();
-    let service = ArchiveService::new(Repository::open_or_create(&root, keys).unwrap());
+    let service = ArchiveService::new(Repository::open_or_create(place, keys).unwrap());
     let (tenant, id) = (TenantId::new(), LineageId::new());
     let archive = service.repository().tenant(tenant);
     let lineage = Lineage {
@@ -134,7 +141,7 @@ async fn fill(folder: &Path) -> (PathBuf, TenantId) {
     let point =
         SnapshotPoint { id: snapshot, lineage: id, name: "before-mistake".into(), restore_point, lsn, at };
     archive.put_snapshot(point).await.unwrap();
-    (root, tenant)
+    tenant
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,8 +149,9 @@ async fn a_repository_is_checked_and_a_tenant_given_back() {
     let scratch = tempfile::Builder::new().prefix("hr").tempdir_in("/var/tmp").unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let folder = scratch.path();
-    let (root, tenant) = fill(folder).await;
-    let (root_text, tenant) = (root.to_str().unwrap(), tenant.to_string());
+    let root = folder.join("repository");
+    let tenant = fill(folder, (&root).into()).await.to_string();
+    let root_text = root.to_str().unwrap();
 
     let key = folder.join("key");
     let place = ["--repository", root_text, "--key-file", key.to_str().unwrap()];
@@ -216,6 +224,48 @@ async fn a_repository_is_checked_and_a_tenant_given_back() {
     let (_, err) = restore(&[&tenant, "--latest"], 1);
     assert!(err.contains("the tenant's key was destroyed"), "{err}");
     assert!(!to.exists());
+}
+
+/// Nothing but the bucket, the key file and the words of who opens the bucket.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_given_back_from_a_bucket_with_the_key_file_alone() {
+    let scratch = tempfile::Builder::new().prefix("hr").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let weed = weed::Weed::start(&scratch.path().join("weed"));
+    let before = scratch.path().join("before");
+    fs::create_dir(&before).unwrap();
+    fs::set_permissions(&before, fs::Permissions::from_mode(0o711)).unwrap();
+    fill(&before, weed.place("one/repository")).await;
+    let key = scratch.path().join("key");
+    fs::rename(before.join("key"), &key).unwrap();
+    fs::remove_dir_all(&before).unwrap();
+
+    let environment = [
+        ("HEDDLE_S3_ENDPOINT", format!("http://127.0.0.1:{}", weed.port())),
+        ("HEDDLE_S3_REGION", "us-east-1".to_owned()),
+        ("HEDDLE_S3_ACCESS_KEY", weed::ACCESS.to_owned()),
+        ("HEDDLE_S3_SECRET_KEY", weed::SECRET.to_owned()),
+        ("HEDDLE_DATA", scratch.path().join("never").display().to_string()),
+    ];
+    let place = format!("s3://{}/one/repository", weed::BUCKET);
+    let archive = |what: &str, more: &[&str], code| {
+        let place = ["archive", what, "--repository", &place, "--key-file", key.to_str().unwrap()];
+        ended(&heddle_with(&environment, &[&place, more].concat()), code)
+    };
+    let (out, _) = archive("verify", &[], 0);
+    assert!(out.contains("backups 1 with") && out.ends_with("Everything is sound.\n"), "{out}");
+    let to = scratch.path().join("given");
+    archive("restore", &["acme", "--latest", "--to", to.to_str().unwrap()], 0);
+    assert_eq!(started(&to, "COPY event TO STDOUT").await, "before\nafter\n");
+    let name = FileId::of(b"kept").to_string();
+    let kept = to.join("odoo/filestore/acme").join(&name[..2]).join(&name);
+    assert_eq!(fs::read_to_string(kept).unwrap(), "kept");
+    assert!(!scratch.path().join("never").exists());
+
+    let wrong = [&environment[..3], &[("HEDDLE_S3_SECRET_KEY", "guessed".to_owned())]].concat();
+    let command = ["archive", "verify", "--repository", &place, "--key-file", key.to_str().unwrap()];
+    let (_, err) = ended(&heddle_with(&wrong, &command), 1);
+    assert!(err.contains("hint: see HEDDLE_S3_ENDPOINT") && !err.contains("guessed"), "{err}");
 }
 
 /// What a query says once the restored cluster was started as it stands.

@@ -74,11 +74,11 @@ pub struct Thresholds {
     /// Queued runs.
     pub queue_depth: u64,
     /// Of a disk, used; critical from [`Thresholds::DISK_CRITICAL`] on.
-    pub disk_percent: u8,
+    pub disk_percent: u16,
     /// Bytes of WAL in one cell.
     pub wal_bytes: u64,
     /// Of the management database's connections, used.
-    pub connections_percent: u8,
+    pub connections_percent: u16,
     /// Of a transaction on the management database.
     pub transaction_age: SignedDuration,
     /// Of a tenant's newest backup.

@@ -2,30 +2,43 @@
 
 crate::written_enum! {
     pub enum RunState {
-        /// Waits for a worker; set by whoever asked, and again when a lease expires.
+        /// Waits for other runs, or for an approval; set as it is queued or retried.
+        Waiting = "waiting",
+        /// Waits for a worker; set by whoever asked, when nothing else is waited
+        /// for, when a lease expires, and by a failure that is tried again.
         Queued = "queued",
         /// Held by a worker under a lease.
         Running = "running",
         Succeeded = "succeeded",
         /// Ended with a reason; `retry` queues it again.
         Failed = "failed",
+        /// Somebody ended it, or a run that it waited for has not succeeded.
         Cancelled = "cancelled",
+        /// Tried as often as it may be, or lost its worker too often; `retry`
+        /// queues it again.
+        Dead = "dead",
     }
 }
 
 impl RunState {
     pub fn may_become(self, next: Self) -> bool {
-        use RunState::{Cancelled, Failed, Queued, Running, Succeeded};
+        use RunState::{Cancelled, Dead, Failed, Queued, Running, Succeeded, Waiting};
         matches!(
             (self, next),
-            (Queued, Running | Cancelled | Failed)
-                | (Running, Succeeded | Failed | Cancelled | Queued)
-                | (Failed | Cancelled, Queued)
+            (Waiting, Queued | Cancelled)
+                | (Queued, Running | Cancelled)
+                | (Running, Succeeded | Failed | Cancelled | Dead | Queued)
+                | (Failed | Cancelled | Dead, Queued | Waiting)
         )
     }
 
     pub fn ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dead)
+    }
+
+    /// Ended, and not well: it can be tried again.
+    pub fn may_be_retried(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled | Self::Dead)
     }
 }
 
@@ -42,6 +55,83 @@ crate::written_enum! {
         Restore = "restore",
         /// Drop what retention no longer keeps.
         Expire = "expire",
+        /// Prove that the queue and a worker work; does nothing else.
+        Probe = "probe",
+    }
+}
+
+impl RunKind {
+    /// What kind of worker it is for.
+    pub fn worker(self) -> WorkerKind {
+        match self {
+            Self::Build => WorkerKind::Build,
+            Self::Provision | Self::PlanRestore | Self::Restore => WorkerKind::Deploy,
+            Self::Backup | Self::Snapshot | Self::Expire => WorkerKind::Backup,
+            Self::Probe => WorkerKind::Test,
+        }
+    }
+
+    /// Whether nothing but the run itself moves as it goes on.
+    pub fn stands_alone(self) -> bool {
+        self == Self::Probe
+    }
+}
+
+crate::written_enum! {
+    /// What a worker is made for.
+    pub enum WorkerKind {
+        Build = "build",
+        /// Making and restoring tenants.
+        Deploy = "deploy",
+        /// Backups, snapshots, and dropping what retention no longer keeps.
+        Backup = "backup",
+        Test = "test",
+    }
+}
+
+crate::written_enum! {
+    /// Which of the queued runs are claimed first. Runs of development
+    /// environments come after all others, whatever their priority.
+    pub enum Priority {
+        High = "high",
+        Normal = "normal",
+        /// What nobody waits for.
+        Low = "low",
+    }
+}
+
+crate::written_enum! {
+    pub enum Approval {
+        /// None was asked for.
+        None = "none",
+        /// The run waits for it.
+        Pending = "pending",
+        Granted = "granted",
+        Refused = "refused",
+    }
+}
+
+crate::written_enum! {
+    /// Why a worker is told to stop a run.
+    pub enum Stop {
+        /// Somebody asked for it.
+        Cancel = "cancel",
+        /// It takes longer than its kind may.
+        Deadline = "deadline",
+    }
+}
+
+crate::written_enum! {
+    /// Why a run is taken from its worker.
+    pub enum Loss {
+        /// The worker was not heard of in time.
+        Expired = "expired",
+        /// It was, and never said that it had begun.
+        Unbegun = "unbegun",
+        /// It had begun, and said nothing more.
+        Silent = "silent",
+        /// It was told to stop at its deadline and did not.
+        Overdue = "overdue",
     }
 }
 
@@ -56,4 +146,4 @@ crate::written_enum! {
 
 /// A run that lost its worker this many times is not tried again: it may be
 /// what kills them.
-pub const MAX_ATTEMPTS: i32 = 3;
+pub const MAX_LOSSES: i32 = 3;

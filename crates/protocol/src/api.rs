@@ -9,7 +9,7 @@ use model::cluster::ClusterState;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, RunKind, RunState};
+use model::run::{Level, Priority, RunKind, RunState};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Serving, TenantState, Tier};
@@ -355,8 +355,31 @@ pub struct Run {
     pub state: RunState,
     pub tenant: Option<String>,
     pub project: Option<String>,
+    /// Its environment's name.
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub sha: Option<String>,
+    #[serde(default, rename = "ref")]
+    pub git_ref: Option<String>,
+    /// As it was asked with.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub metadata: serde_json::Value,
+    #[schema(schema_with = one_of::<Priority>)]
+    pub priority: Priority,
+    /// `pending`: it waits for one.
+    #[schema(schema_with = one_of::<model::run::Approval>)]
+    pub approval: model::run::Approval,
+    /// The runs that it waits for, or waited for; told of one run, not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Uuid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// How often a worker has claimed it.
     pub attempts: i32,
+    /// How often it may be tried; 1: a failure is its end.
+    pub max_attempts: i32,
     /// Why it failed or was cancelled.
     pub reason: Option<String>,
     pub hint: Option<String>,
@@ -364,10 +387,94 @@ pub struct Run {
     pub progress: Option<f64>,
     #[schema(value_type = String, format = DateTime)]
     pub queued_at: Timestamp,
+    /// After a failure: when it is tried again.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub run_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
+}
+
+/// One or more runs, queued together or not at all.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRuns {
+    #[schema(min_items = 1, max_items = 1000)]
+    pub runs: Vec<NewRun>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRun {
+    /// A project's name or id.
+    pub project: String,
+    /// The name or id of one of its environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// `probe`, or `backup` of a tenant. The other kinds follow from what is
+    /// asked for: a build, a tenant, a snapshot, a restore.
+    #[schema(schema_with = one_of::<RunKind>)]
+    pub kind: RunKind,
+    /// The name or id of a tenant of the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[0-9a-f]{7,64}$")]
+    pub sha: Option<String>,
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
+    pub git_ref: Option<String>,
+    /// An object of at most 16 KiB, kept and shown. A probe reads `ms`, how long
+    /// it takes, and `fail`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<serde_json::Value>,
+    /// Asked twice under the same key, it is one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub idempotency_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = one_of_or_none::<Priority>)]
+    pub priority: Option<Priority>,
+    /// Runs of the same project that must have succeeded before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 100)]
+    pub after: Vec<Uuid>,
+    /// A worker must have all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20)]
+    pub labels: Vec<String>,
+    /// How often it is tried before it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 100)]
+    pub attempts: Option<i32>,
+    /// Seconds that it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 604_800)]
+    pub deadline: Option<i32>,
+    /// While one run with this key is under way, the project gets no second one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub unique_key: Option<String>,
+    /// Not before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub run_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct QueuedRuns {
+    /// In the order they were asked for.
+    pub runs: Vec<QueuedRun>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QueuedRun {
+    pub id: Uuid,
+    /// False: it was there already, under the same idempotency or unique key.
+    pub new: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -381,6 +488,10 @@ pub struct RunEvent {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
+    /// For programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub payload: Option<serde_json::Value>,
 }
 
 /// One event of a run's stream, as its lines say it.
@@ -423,14 +534,14 @@ pub struct PolicyTerms {
 #[serde(deny_unknown_fields)]
 pub struct NewPolicy {
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     /// Only in this environment of the project: its name.
     #[serde(default)]
     pub environment: Option<String>,
     /// Only in environments of this stage.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Stage>)]
     pub stage: Option<Stage>,
     /// As in PolicyTerms, here and below.
     #[schema(minimum = 0, maximum = 10)]
@@ -447,10 +558,10 @@ pub struct NewPolicy {
 pub struct Policy {
     pub id: Uuid,
     pub project: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     pub environment: Option<String>,
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = one_of_or_none::<Stage>)]
     pub stage: Option<Stage>,
     pub approvals: i32,
     #[schema(value_type = Vec<String>)]
@@ -469,14 +580,14 @@ pub struct Approval {
     pub project: String,
     /// `PROJECT/ENVIRONMENT`
     pub environment: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Act>)]
     pub act: Act,
     /// What it is about: `restore acme`.
     pub summary: String,
     /// The run that waits for it. An act without a run is asked for again once
     /// it is granted.
     pub run: Option<Uuid>,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<ApprovalState>)]
     pub state: ApprovalState,
     /// How many people must approve.
     pub needed: i32,
@@ -500,7 +611,7 @@ pub struct Approval {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalDecision {
     pub by: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Decision>)]
     pub decision: Decision,
     pub note: Option<String>,
     #[schema(value_type = String, format = DateTime)]
@@ -615,11 +726,29 @@ pub struct Status {
     pub tenants: Vec<Tenant>,
 }
 
+/// Whether a worker takes nothing more.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    pub drain: bool,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStatus {
     pub name: String,
     pub version: String,
     pub alive: bool,
+    /// What it is made for; none: everything.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// It takes nothing more.
+    #[serde(default)]
+    pub draining: bool,
+    /// How many runs it has.
+    #[serde(default)]
+    pub runs: i64,
     #[schema(value_type = String, format = DateTime)]
     pub seen_at: Timestamp,
 }

@@ -9,7 +9,7 @@ use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
 use model::lsn::Lsn;
 use model::restore::{Plan, RestoreState, Target};
-use model::run::{Level, RunKind};
+use model::run::{Level, RunKind, Stop, WorkerKind};
 use model::tenant::{Serving, TenantState};
 use model::{
     BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
@@ -26,6 +26,12 @@ use crate::api::RestorePlan;
 pub struct Register {
     pub name: String,
     pub version: String,
+    /// What it is made for; none: everything.
+    #[serde(default)]
+    pub kinds: Vec<WorkerKind>,
+    /// What it has that a run may need.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,12 +39,23 @@ pub struct Registered {
     pub worker: WorkerId,
 }
 
-/// `POST /internal/runs/claim`: answers within `wait_ms`, with or without a run.
+/// `POST /internal/runs/claim`: answers within `wait_ms`, with or without runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claim {
     pub worker: WorkerId,
     pub kinds: Vec<RunKind>,
+    /// At most so many, up to 1,000.
+    #[serde(default = "one")]
+    pub n: u32,
+    /// At most so many of them of development environments; default: all. A
+    /// worker with several slots keeps one for the others.
+    #[serde(default)]
+    pub previews: Option<u32>,
     pub wait_ms: u64,
+}
+
+fn one() -> u32 {
+    1
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,6 +107,17 @@ pub enum Work {
         tenant: TenantWork,
         clusters: Vec<ClusterId>,
     },
+    Probe(Probe),
+}
+
+/// What a probe does: nothing, for as long as it was asked to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    #[serde(default)]
+    pub ms: u64,
+    /// It fails in the end.
+    #[serde(default)]
+    pub fail: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,11 +171,58 @@ pub struct HeartbeatAnswer {
     pub cancel: bool,
 }
 
+/// `POST /internal/runs/heartbeat`: of all the runs that a worker holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Heartbeats {
+    pub worker: WorkerId,
+    pub runs: Vec<Beat>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Beat {
+    pub run: RunId,
+    pub fence: i64,
+    /// It does not only hold it: it has begun.
+    pub begun: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct HeartbeatsAnswer {
+    /// Those to be stopped, and why.
+    pub stop: Vec<(RunId, Stop)>,
+    /// Not held under their fences any more.
+    pub stale: Vec<RunId>,
+}
+
 /// `POST /internal/runs/{id}/events`: appended in order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Events {
     pub fence: i64,
+    /// The number of the first of them, counted along the lease from 1: what is
+    /// sent again is not appended again.
+    pub first: i64,
     pub events: Vec<Event>,
+}
+
+/// `POST /internal/runs/events`: as above, of several runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManyEvents {
+    pub worker: WorkerId,
+    pub runs: Vec<RunEvents>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunEvents {
+    pub run: RunId,
+    pub fence: i64,
+    pub first: i64,
+    pub events: Vec<Event>,
+}
+
+/// What was said of these runs was refused: they are not held so any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stale {
+    pub stale: Vec<RunId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -155,7 +230,11 @@ pub struct Event {
     pub at: Timestamp,
     pub level: Level,
     pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
+    /// For programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Value>,
 }
 
 /// `POST /internal/runs/{id}/record`: a fact, committed in one guarded update.
@@ -246,6 +325,27 @@ pub struct Recorded {
 pub struct Finish {
     pub fence: i64,
     pub outcome: Outcome,
+}
+
+/// `POST /internal/runs/finish`: several, each with its last words. Answered
+/// with those that were not held so any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManyFinishes {
+    pub worker: WorkerId,
+    pub runs: Vec<RunFinish>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunFinish {
+    pub run: RunId,
+    pub fence: i64,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The number of the first of `events`.
+    #[serde(default)]
+    pub first: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::schema::{one_of, scopes};
+
 /// A member of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     pub login: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Role>)]
     pub role: Role,
     /// What they may do in single environments beyond their role.
     pub granted: Vec<Grant>,
@@ -26,7 +28,7 @@ pub struct Member {
 pub struct Grant {
     /// The environment's name within the project.
     pub environment: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Permission>)]
     pub permission: Permission,
 }
 
@@ -34,11 +36,8 @@ pub struct Grant {
 #[serde(deny_unknown_fields)]
 pub struct SetMember {
     /// owner, admin, developer, tester or viewer.
-    #[schema(value_type = String)]
+    #[schema(schema_with = one_of::<Role>)]
     pub role: Role,
-    /// Change it only if the member still has this version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,7 +55,8 @@ pub struct User {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
-    /// `^[a-z0-9][a-z0-9@._-]{0,99}$`; an e-mail address is good.
+    /// An e-mail address is good.
+    #[schema(pattern = "^[a-z0-9][a-z0-9@._-]{0,99}$", example = "ada@example.com")]
     pub login: String,
     #[serde(default)]
     pub operator: bool,
@@ -88,7 +88,7 @@ pub struct ApiKey {
     /// The one project in which it is good, if it is good in one only.
     pub project: Option<String>,
     /// What it may do, as far as its user may.
-    #[schema(value_type = Vec<String>)]
+    #[schema(schema_with = scopes)]
     pub scopes: Vec<Permission>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -104,14 +104,16 @@ pub struct ApiKey {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApiKey {
-    /// What it is for: 1 to 100 characters.
+    /// What it is for.
+    #[schema(min_length = 1, max_length = 100, example = "nightly builds")]
     pub name: String,
     /// Good in this project only.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub project: Option<String>,
-    /// read, test, develop, operate, administer, own; default: all that its maker has.
+    /// Default: all that its maker has.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(schema_with = scopes)]
     pub scopes: Vec<Permission>,
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -1,5 +1,6 @@
 //! Parts of the API's document that a type alone does not say.
 
+use model::access::Permission;
 use model::state::Written;
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
@@ -18,6 +19,12 @@ pub fn one_of_or_none<T: Written>() -> Object {
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .enum_values(Some(texts::<T>().chain([None])))
         .build()
+}
+
+/// What a key may do.
+pub(crate) fn scopes() -> Array {
+    let text = "What it may do, as far as its user may.";
+    ArrayBuilder::new().description(Some(text)).items(one_of::<Permission>()).max_items(Some(12)).build()
 }
 
 /// At most 100 absolute paths.

@@ -1,6 +1,7 @@
 //! The REST API under `/api/v1`. Its shapes are `protocol::api`'s.
 
 mod alert;
+mod api_key;
 mod approval;
 mod audit;
 mod build;
@@ -9,6 +10,7 @@ mod environment;
 mod list;
 mod login;
 mod maintenance_window;
+mod member;
 mod policy;
 mod project;
 mod restore;
@@ -18,6 +20,8 @@ mod secret;
 mod snapshot;
 mod status;
 mod tenant;
+mod user;
+mod worker;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -34,6 +38,11 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     Router::new()
         .route("/projects", get(project::list).post(project::create))
         .route("/projects/{project}", get(project::get))
+        .route("/projects/{project}/members", get(member::list))
+        .route(
+            "/projects/{project}/members/{login}",
+            get(member::get).put(member::set).delete(member::remove),
+        )
         .route("/environments", get(environment::list).post(environment::create))
         .route("/environments/{project}/{environment}/destroy", post(environment::destroy))
         .route("/approvals", get(approval::list))
@@ -43,6 +52,13 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/policies", get(policy::list).post(policy::create))
         .route("/policies/{policy}", get(policy::get).put(policy::change).delete(policy::remove))
         .route("/environments/{project}/{environment}", get(environment::get).patch(environment::change))
+        .route(
+            "/environments/{project}/{environment}/grants/{login}/{permission}",
+            put(member::grant).delete(member::withdraw),
+        )
+        .route("/keys", get(api_key::list).post(api_key::create))
+        .route("/keys/{key}", get(api_key::get))
+        .route("/keys/{key}/revoke", post(api_key::revoke))
         .route("/builds", get(build::list).post(build::create))
         .route("/builds/{build}", get(build::get))
         .route("/tenants", get(tenant::list).post(tenant::create))
@@ -56,7 +72,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/tenants/{tenant}/restores", get(restore::list).post(restore::create))
         .route("/restores/{restore}", get(restore::get))
         .route("/restores/{restore}/confirm", post(restore::confirm))
-        .route("/runs", get(run::list))
+        .route("/runs", get(run::list).post(run::queue))
         .route("/runs/{run}", get(run::get))
         .route("/runs/{run}/events", get(run::events))
         .route("/runs/{run}/stream", get(run::stream))
@@ -86,6 +102,13 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/schedules/{project}/{schedule}/next", get(schedule::next))
         .route("/schedules/{project}/{schedule}/run", post(schedule::run))
         .route("/status", get(status::get))
+        .route("/users", get(user::list).post(user::create))
+        .route("/users/{login}", get(user::get))
+        .route("/users/{login}/disable", post(user::disable))
+        .route("/users/{login}/enable", post(user::enable))
+        .route("/users/{login}/one-time-password", post(user::one_time_password))
+        .route("/users/{login}/operator", put(user::operator))
+        .route("/workers/{worker}/drain", post(worker::drain))
         .fallback(crate::nothing_here)
         .layer(middleware::from_fn(document::known_parameters))
         .layer(middleware::from_fn(crate::refusal::record))
@@ -104,14 +127,17 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
     paths(
         project::list, project::create, project::get,
         environment::list, environment::create, environment::get, environment::change, environment::destroy,
+        member::list, member::get, member::set, member::remove, member::grant, member::withdraw,
+        user::list, user::create, user::get, user::disable, user::enable, user::one_time_password, user::operator,
+        api_key::list, api_key::create, api_key::get, api_key::revoke,
         build::list, build::create, build::get,
         tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::log,
         snapshot::list, snapshot::create, snapshot::get,
         restore::list, restore::create, restore::get, restore::confirm,
-        run::list, run::get, run::events, run::stream, run::cancel, run::retry,
         approval::list, approval::get, approval::approve, approval::refuse,
         approval::of_run, approval::approve_run, approval::refuse_run,
         policy::list, policy::create, policy::get, policy::change, policy::remove,
+        run::list, run::queue, run::get, run::events, run::stream, run::cancel, run::retry,
         secret::list, secret::set, secret::remove,
         login::login, login::logout,
         alert::list, alert::acknowledge,
@@ -120,6 +146,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         schedule::list, schedule::create, schedule::get, schedule::change, schedule::remove, schedule::next,
         schedule::run,
         status::get,
+        worker::drain,
     ),
     components(schemas(Problem)),
     security(("api_key" = [])),

@@ -1,10 +1,11 @@
 //! Extractors that refuse with [`Failure`]s.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -15,6 +16,7 @@ use subtle::ConstantTimeEq;
 
 use crate::WebState;
 use crate::failure::{Failure, innermost};
+use crate::limit::Who;
 use crate::request::RequestId;
 
 /// A JSON body.
@@ -121,20 +123,33 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
-    let key = bearer(&parts).ok_or_else(|| {
-        Failure::unauthenticated("the request has no API key")
-            .hint("Send the header Authorization: Bearer hk_…")
-    })?;
-    let principal = state.control.verify_api_key(key).await?;
-    let principal = principal.from(address(&parts), request_id(&parts));
+    let verified = match bearer(&parts) {
+        Some(key) => state.control.verify_api_key(key).await.map_err(Failure::from),
+        None => Err(Failure::unauthenticated("the request has no API key")
+            .hint("Send the header Authorization: Bearer hk_…")),
+    };
+    let principal = match verified {
+        Ok(principal) => principal.from(address(&parts), request_id(&parts)),
+        Err(failure) if failure.status == StatusCode::UNAUTHORIZED => {
+            // Whoever shares the address and has a good key is not kept out.
+            state.limiter.take(Who::at(peer(&parts)))?;
+            return Err(failure);
+        }
+        Err(failure) => return Err(failure),
+    };
+    state.limiter.take(Who::Caller(principal.requester))?;
     parts.extensions.insert(Acting(state.control.acting_as(&principal)));
     parts.extensions.insert(principal);
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// Where a request comes from, if it came over a socket.
+pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}
+
 pub(crate) fn address(parts: &Parts) -> Option<String> {
-    parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_string())
+    peer(parts).map(|address| address.to_string())
 }
 
 pub(crate) fn request_id(parts: &Parts) -> Option<String> {

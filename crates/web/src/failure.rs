@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::{BytesRejection, FormRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -19,6 +20,8 @@ pub(crate) struct Failure {
     pub kind: &'static str,
     pub detail: String,
     pub hint: Option<String>,
+    /// When it makes sense to try again, where that is known.
+    pub retry_after: Option<Duration>,
     /// Set where the fault is ours; goes to the log and to nobody else.
     pub cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -27,7 +30,7 @@ pub(crate) type Answer<T> = Result<T, Failure>;
 
 impl Failure {
     pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), hint: None, cause: None }
+        Self { status, kind, detail: detail.into(), hint: None, retry_after: None, cause: None }
     }
 
     #[must_use]
@@ -62,8 +65,15 @@ impl Failure {
             kind: "internal",
             detail: "Heddle failed to do this. Nothing is known to be wrong with the request.".into(),
             hint: Some("Control's log names the cause beside this request id.".into()),
+            retry_after: None,
             cause: Some(cause.into()),
         }
+    }
+
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     pub fn problem(&self, request_id: String) -> Problem {
@@ -125,6 +135,7 @@ impl From<control::Error> for Failure {
                 kind: refusal.kind.as_str(),
                 detail: refusal.detail,
                 hint: refusal.hint,
+                retry_after: refusal.retry_after,
                 cause: None,
             },
             ours => Self::ours(ours),
@@ -191,6 +202,11 @@ impl From<JsonRejection> for Failure {
     }
 }
 
+/// Whole ones, so that it is not too early.
+pub(crate) fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from((wait.as_secs_f64().ceil() as u64).max(1))
+}
+
 fn too_large() -> Failure {
     Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is larger than 1 MiB")
         .hint("Nothing that Heddle takes needs so much: send less.")
@@ -210,6 +226,9 @@ impl IntoResponse for Failure {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds(wait));
         }
         response.extensions_mut().insert(Arc::new(self));
         response

@@ -14,13 +14,15 @@ use model::{RunId, TenantId, WorkerId};
 use protocol::client::WORKER;
 use protocol::internal::{
     Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
-    Observed, Questions, Recorded, Register, Registered, Report, Routes, TenantSecrets,
+    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Questions, Recorded, Register,
+    Registered, Report, Routes, Stale, TenantSecrets,
 };
 use serde::Deserialize;
 
 use crate::WebState;
-use crate::extract::{Json, Path, Query, from_platform};
+use crate::extract::{Json, Path, Query, from_platform, peer};
 use crate::failure::{Answer, Failure};
+use crate::limit::Who;
 
 /// Longer waits are cut short: the caller asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -37,6 +39,9 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/workers/{worker}/questions", get(questions))
         .route("/workers/{worker}/answers", post(answers))
         .route("/runs/claim", post(claim))
+        .route("/runs/heartbeat", post(heartbeats))
+        .route("/runs/events", post(many_events))
+        .route("/runs/finish", post(finish_many))
         .route("/runs/{run}/heartbeat", post(heartbeat))
         .route("/runs/{run}/events", post(events))
         .route("/runs/{run}/record", post(record))
@@ -50,6 +55,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
 async fn platform_only(State(state): State<WebState>, request: Request, next: Next) -> Answer<Response> {
     let (parts, body) = request.into_parts();
     if !from_platform(&parts, &state) {
+        state.limiter.take(Who::at(peer(&parts)))?;
         return Err(Failure::unauthenticated("the platform key is missing or wrong")
             .hint("Workers and routers read it from secrets/platform.key in the data folder."));
     }
@@ -128,8 +134,26 @@ async fn answers(
     Ok(Answered(control.answer(worker, body).await?))
 }
 
-async fn claim(Reporting(control): Reporting, Json(body): Json<Claim>) -> Answer<Answered<Option<Claimed>>> {
+async fn claim(Reporting(control): Reporting, Json(body): Json<Claim>) -> Answer<Answered<Vec<Claimed>>> {
     Ok(Answered(control.claim(body).await?))
+}
+
+async fn heartbeats(
+    Reporting(control): Reporting,
+    Json(body): Json<Heartbeats>,
+) -> Answer<Answered<HeartbeatsAnswer>> {
+    Ok(Answered(control.heartbeats(body).await?))
+}
+
+async fn many_events(Reporting(control): Reporting, Json(body): Json<ManyEvents>) -> Answer<Answered<Stale>> {
+    Ok(Answered(control.append_many_events(body).await?))
+}
+
+async fn finish_many(
+    Reporting(control): Reporting,
+    Json(body): Json<ManyFinishes>,
+) -> Answer<Answered<Stale>> {
+    Ok(Answered(control.finish_many(body).await?))
 }
 
 async fn heartbeat(

@@ -10,6 +10,7 @@ mod etag;
 mod extract;
 mod failure;
 mod internal;
+mod limit;
 mod live;
 mod metric;
 mod refusal;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use crate::failure::Failure;
 
 pub use api::openapi_json;
+pub use limit::Rate;
 pub use metric::Metrics;
 
 /// Requests with more than this are refused before they are read.
@@ -39,6 +41,9 @@ const LARGEST_BODY: usize = 1 << 20;
 /// Connections that are still busy this long after the shutdown began are
 /// dropped: long polls and browsers ask again.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// Of one key or session, unless something else is set.
+const REQUESTS_PER_SECOND: u32 = 100;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -52,17 +57,27 @@ pub struct WebState {
     pub metrics_on_loopback: bool,
     /// What was counted of requests.
     pub metrics: Metrics,
+    limiter: Arc<limit::Limiter>,
 }
 
 impl WebState {
     pub fn new(control: Control, platform_key: impl Into<Arc<str>>) -> Self {
+        let limiter = Arc::new(limit::Limiter::new(Rate::per_second(REQUESTS_PER_SECOND), Rate::STRANGERS));
         Self {
             control,
             platform_key: platform_key.into(),
             secure_cookies: false,
             metrics_on_loopback: false,
             metrics: Metrics::default(),
+            limiter,
         }
+    }
+
+    /// How many requests one key or session may make (None: any number), and
+    /// an address that shows neither.
+    #[must_use]
+    pub fn limited(self, callers: Option<Rate>, strangers: Rate) -> Self {
+        Self { limiter: Arc::new(limit::Limiter::new(callers, strangers)), ..self }
     }
 }
 

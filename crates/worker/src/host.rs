@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use archive::{ArchiveService, Repository};
 use model::program::{Identity, ProgramId, ProgramState};
+use model::run::WorkerKind;
 use model::{DatabaseName, TenantId, WorkerId};
 use postgres::{Binaries, OsUser};
 use protocol::client::Client;
@@ -30,6 +31,8 @@ pub struct Host {
     pub initdb_user: Option<OsUser>,
     pub control: Client,
     pub odoo_workers: u16,
+    /// What runs it takes; none: all.
+    pub kinds: Vec<WorkerKind>,
     pub heddle: std::path::PathBuf,
     /// This process as control knows it, once it has registered.
     worker: OnceLock<WorkerId>,
@@ -66,6 +69,7 @@ impl Host {
             initdb_user: initdb_user(config.service_user.as_deref(), root)?,
             control: config.control,
             odoo_workers: config.odoo_workers,
+            kinds: config.kinds,
             heddle: config.heddle,
             layout,
             worker: OnceLock::new(),

@@ -9,11 +9,13 @@ mod answer;
 mod cell;
 mod claim;
 mod failure;
+mod hold;
 mod host;
 mod keep;
 mod layout;
 mod measure;
 mod ports;
+mod probe;
 mod report;
 mod secrets;
 mod serve;
@@ -24,10 +26,12 @@ use std::sync::Arc;
 
 use daemon::shutdown::Shutdown;
 use daemon::tasks::{OnError, Tasks};
+use model::run::WorkerKind;
 use protocol::client::Client;
 use protocol::internal::{Register, Registered};
 
 pub use failure::Failure;
+use hold::Holds;
 use host::Host;
 
 /// What a worker is started with.
@@ -41,6 +45,10 @@ pub struct Config {
     pub control: Client,
     /// Names this host's worker across its restarts.
     pub name: String,
+    /// What it is made for; none: everything.
+    pub kinds: Vec<WorkerKind>,
+    /// What it has that a run may need.
+    pub labels: Vec<String>,
     /// The first user id for tenants' programs; used when root only.
     pub identity_base: u32,
     /// Who makes clusters when root; None: `postgres`, else `nobody`.
@@ -57,9 +65,10 @@ pub struct Config {
 /// programs go on running.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     let control = config.control.clone();
-    let name = config.name.clone();
+    let (name, kinds, labels) = (config.name.clone(), config.kinds.clone(), config.labels.clone());
     let host = Arc::new(Host::open(config).await?);
-    let register = Register { name, version: env!("CARGO_PKG_VERSION").to_owned() };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let register = Register { name, version, kinds, labels };
     let registered: Registered = tokio::select! {
         registered = report::patiently(|| control.post("/internal/workers", &register)) =>
             registered.map_err(|source| Failure::new("register with control").caused_by(source))?,
@@ -83,9 +92,18 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     tasks.spawn("measure disks", OnError::Restart, move |shutdown| {
         measure::run(measuring.clone(), worker, shutdown)
     });
-    let claiming = host.clone();
+    let holds = Holds::default();
+    let (held, client) = (holds.clone(), host.control.clone());
+    tasks.spawn("keep leases", OnError::Restart, move |shutdown| {
+        hold::beat(held.clone(), client.clone(), worker, shutdown)
+    });
+    let (claiming, held) = (host.clone(), holds.clone());
     tasks.spawn("claim runs", OnError::Restart, move |shutdown| {
-        claim::run(claiming.clone(), worker, shutdown)
+        claim::run(claiming.clone(), held.clone(), worker, shutdown)
+    });
+    let probing = host.clone();
+    tasks.spawn("claim probes", OnError::Restart, move |shutdown| {
+        probe::run(probing.clone(), holds.clone(), worker, shutdown)
     });
     let drained = tasks.drain(claim::GRACE).await;
     match drained.failed {

@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use model::RunId;
 use model::run::Level;
 use protocol::client::{Client, ClientError};
-use protocol::internal::{
-    Event, Events, Fact, Finish, Heartbeat, HeartbeatAnswer, Outcome, Recorded, Report,
-};
+use protocol::internal::{Event, Events, Fact, Finish, Outcome, Recorded, Report};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::hold::Signals;
 
 /// Reports under one lease. Cheap to clone.
 #[derive(Clone)]
@@ -23,34 +21,21 @@ pub struct Run {
     fence: i64,
     client: Client,
     events: mpsc::UnboundedSender<Event>,
-    /// Somebody asked for the run to be cancelled.
-    cancelled: CancellationToken,
-    /// The lease went to somebody else: stop, and report nothing more.
-    lost: CancellationToken,
+    signals: Signals,
 }
 
 /// The tasks behind a [`Run`]; [`Reporting::finish`] ends them in order.
 pub struct Reporting {
     run: Run,
     sender: tokio::task::JoinHandle<()>,
-    heart: tokio::task::JoinHandle<()>,
 }
 
 impl Run {
-    pub fn start(client: Client, id: RunId, attempt: i32, fence: i64, lease: Duration) -> (Self, Reporting) {
+    pub fn start(client: Client, id: RunId, attempt: i32, fence: i64, signals: Signals) -> (Self, Reporting) {
         let (events, queue) = mpsc::unbounded_channel();
-        let run = Self {
-            id,
-            attempt,
-            fence,
-            client,
-            events,
-            cancelled: CancellationToken::new(),
-            lost: CancellationToken::new(),
-        };
+        let run = Self { id, attempt, fence, client, events, signals };
         let sender = tokio::spawn(send_events(run.client.clone(), id, fence, queue));
-        let heart = tokio::spawn(beat(run.clone(), lease / 4));
-        (run.clone(), Reporting { run, sender, heart })
+        (run.clone(), Reporting { run, sender })
     }
 
     pub fn info(&self, message: impl Into<String>) {
@@ -68,7 +53,7 @@ impl Run {
 
     fn event(&self, level: Level, message: String, progress: Option<f64>) {
         tracing::info!(run = %self.id, "{message}");
-        let event = Event { at: Timestamp::now(), level, message, progress };
+        let event = Event { at: Timestamp::now(), level, message, progress, payload: None };
         // The receiver lives as long as the run; a late event has nobody to hear it.
         let _ = self.events.send(event);
     }
@@ -86,28 +71,22 @@ impl Run {
     /// Ends a step that somebody has asked to be cancelled; called where nothing
     /// is left half done by that.
     pub fn go_on(&self) -> Result<(), Failure> {
-        match self.cancelled.is_cancelled() {
+        match self.signals.stop.is_cancelled() {
             true => Err(Failure::cancelled()),
             false => Ok(()),
         }
     }
 
     pub async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
-    }
-
-    pub async fn lost(&self) {
-        self.lost.cancelled().await;
+        self.signals.stop.cancelled().await;
     }
 }
 
 impl Reporting {
     /// Sends the last events, then the outcome.
     pub async fn finish(self, outcome: Outcome) -> Result<(), ClientError> {
-        let Self { run, sender, heart } = self;
+        let Self { run, sender } = self;
         let Run { id, fence, client, events, .. } = run;
-        heart.abort();
-        let _ = heart.await;
         drop(events);
         let _ = sender.await;
         let finish = Finish { fence, outcome };
@@ -118,33 +97,17 @@ impl Reporting {
 
     /// Ends without a word: the lease is somebody else's.
     pub fn abandon(self) {
-        self.heart.abort();
         self.sender.abort();
-    }
-}
-
-async fn beat(run: Run, pause: Duration) {
-    loop {
-        tokio::time::sleep(pause).await;
-        let path = format!("/internal/runs/{}/heartbeat", run.id);
-        match run.client.post::<HeartbeatAnswer>(&path, &Heartbeat { fence: run.fence }).await {
-            Ok(HeartbeatAnswer { cancel: true }) => run.cancelled.cancel(),
-            Ok(_) => {}
-            Err(ClientError::Refused(problem)) if matches!(problem.status, 404 | 409) => {
-                tracing::warn!(run = %run.id, "lease lost: {}", problem.detail);
-                run.lost.cancel();
-                return;
-            }
-            Err(error) => tracing::debug!(run = %run.id, %error, "heartbeat not heard"),
-        }
     }
 }
 
 async fn send_events(client: Client, run: RunId, fence: i64, mut queue: mpsc::UnboundedReceiver<Event>) {
     let path = format!("/internal/runs/{run}/events");
     let mut batch = Vec::new();
+    let mut first = 1;
     while queue.recv_many(&mut batch, 500).await > 0 {
-        let events = Events { fence, events: std::mem::take(&mut batch) };
+        let events = Events { fence, first, events: std::mem::take(&mut batch) };
+        first += i64::try_from(events.events.len()).unwrap_or(i64::MAX);
         if let Err(error) = patiently(|| client.post::<serde_json::Value>(&path, &events)).await {
             tracing::debug!(%run, %error, "events refused");
         }

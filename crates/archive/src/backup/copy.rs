@@ -2,6 +2,7 @@
 //! come, go, grow and shrink meanwhile; the WAL of the backup makes up for all
 //! of it.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::panic::resume_unwind;
@@ -11,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use model::BackupId;
 use model::lsn::Lsn;
 use sha2::{Digest, Sha256};
 
@@ -65,6 +67,16 @@ pub(super) struct Source<'a> {
     pub start: Lsn,
     /// Whether the cluster's pages have checksums.
     pub checksums: bool,
+    /// What only the changes since are copied of.
+    pub base: Option<Base>,
+}
+
+/// An earlier backup.
+pub(super) struct Base {
+    pub id: BackupId,
+    pub start: Lsn,
+    /// The sizes of its files.
+    pub files: HashMap<String, u64>,
 }
 
 pub(super) struct Copied {
@@ -92,8 +104,17 @@ struct Packed {
     pack: Pack,
     upload: Upload,
     /// By the listed file; None: it was gone.
-    parts: Vec<(usize, Option<Part>)>,
+    parts: Vec<(usize, Option<Done>)>,
     damaged: Vec<DamagedPage>,
+}
+
+/// A piece that was copied.
+struct Done {
+    part: Part,
+    /// Bytes of the file that it stands for.
+    covers: u64,
+    /// The rest of them are the base's.
+    base: bool,
 }
 
 /// What all threads of a copy share.
@@ -120,7 +141,8 @@ pub(super) fn copy(
     let data = source.data;
     let postgres = String::from_utf8_lossy(&data.read("PG_VERSION", 64)?).trim().to_owned();
     let listing = list::list(data)?;
-    let width = archive.inner.store.width().max(2);
+    // Each holds up to a pack in memory on its way to a bucket.
+    let width = archive.inner.store.width().clamp(2, 4);
     let target = (listing.size / (2 * width as u64)).clamp(SMALLEST, PACK);
     let plan = plan(&listing.files, target);
     let copy = Copy {
@@ -188,9 +210,10 @@ pub(super) fn copy(
         copied.held.extend(held);
         for (file, part) in parts {
             match (&mut files[file], part) {
-                (Some(entry), Some(part)) => {
-                    entry.size += part.length;
-                    entry.parts.push(part);
+                (Some(entry), Some(done)) => {
+                    entry.size += done.covers;
+                    entry.base = done.base;
+                    entry.parts.push(done.part);
                 }
                 (entry, None) => *entry = None,
                 (None, _) => {}
@@ -203,8 +226,8 @@ pub(super) fn copy(
     copied.files.iter_mut().for_each(|file| file.parts.retain(|part| part.length > 0));
     let sha256 = hex::encode(Sha256::digest(&control));
     let length = control.len() as u64;
-    let part = Part { pack: number as u32, offset: 0, length, at: 0, sha256 };
-    copied.files.push(FileEntry { path: CONTROL.to_owned(), size: length, parts: vec![part] });
+    let part = Part { pack: number as u32, offset: 0, length, at: 0, sha256, blocks: Vec::new() };
+    copied.files.push(FileEntry { size: length, parts: vec![part], ..entry(CONTROL) });
     copied.packs.push(last.0);
     copied.held.push(last.1);
     copied.size = copied.files.iter().map(|file| file.size).sum();
@@ -216,7 +239,7 @@ pub(super) fn copy(
 }
 
 fn entry(path: &str) -> FileEntry {
-    FileEntry { path: path.to_owned(), size: 0, parts: Vec::new() }
+    FileEntry { path: path.to_owned(), size: 0, base: false, parts: Vec::new() }
 }
 
 /// Which pieces of which files go together.
@@ -285,9 +308,9 @@ impl Copy<'_> {
             for piece in pieces {
                 let offset = sealer.content();
                 match self.piece(piece, &mut buffer, sealer, &mut damaged) {
-                    Ok(Some((length, sha256))) => {
-                        let pack = number as u32;
-                        parts.push((piece.file, Some(Part { pack, offset, length, at: piece.at, sha256 })));
+                    Ok(Some(mut done)) => {
+                        (done.part.pack, done.part.offset) = (number as u32, offset);
+                        parts.push((piece.file, Some(done)));
                     }
                     Ok(None) => parts.push((piece.file, None)),
                     Err(PieceError::Seal(error)) => return Err(error),
@@ -313,7 +336,7 @@ impl Copy<'_> {
         buffer: &mut [u8],
         to: &mut dyn Write,
         damaged: &mut Vec<DamagedPage>,
-    ) -> Result<Option<(u64, String)>, PieceError> {
+    ) -> Result<Option<Done>, PieceError> {
         let path = &self.files[piece.file].path;
         let (file, stat) = match self.source.data.file_at(path) {
             Ok(found) => found,
@@ -323,30 +346,51 @@ impl Copy<'_> {
             }
             Err(error) => return Err(CopyError::from(error).into()),
         };
-        let length = piece.length.unwrap_or_else(|| u64::try_from(stat.st_size).unwrap_or(0));
+        let mut length = piece.length.unwrap_or_else(|| u64::try_from(stat.st_size).unwrap_or(0));
         let pages = page::first_block(path).filter(|_| self.source.checksums);
+        let since = self.source.base.as_ref().filter(|_| pages.is_some() && page::tells_changes(path));
+        let since = since.and_then(|base| Some((base.start, *base.files.get(path)?)));
+        if since.is_some() {
+            // A page that is just being added is in the WAL.
+            length -= length % PAGE as u64;
+        }
         let read_failed = |source| CopyError::Read { path: path.clone(), source };
         let mut hash = Sha256::new();
-        let mut at = 0;
+        let (mut at, mut stored, mut blocks) = (0, 0, Vec::new());
+        let mut store = |bytes: &[u8]| {
+            hash.update(bytes);
+            stored += bytes.len() as u64;
+            to.write_all(bytes).map_err(PieceError::Seal)
+        };
         while at < length {
             let chunk = &mut buffer[..usize::try_from(length - at).unwrap_or(usize::MAX).min(CHUNK)];
             let place = piece.at + at;
             read_at(&file, chunk, place).map_err(read_failed)?;
             if let Some(first) = pages {
                 for (index, bytes) in chunk.chunks_exact_mut(PAGE).enumerate() {
-                    let block = first + place / PAGE as u64 + index as u64;
                     let place = place + (index * PAGE) as u64;
-                    if !self.settle_page(&file, bytes, block, place).map_err(read_failed)? {
+                    let block = place / PAGE as u64;
+                    let whole = self.settle_page(&file, bytes, first + block, place).map_err(read_failed)?;
+                    if !whole {
                         damaged.push(DamagedPage { path: path.clone(), at: place });
+                    }
+                    if let Some((start, known)) = since
+                        && (!whole || place >= known || page::is_new(bytes) || page::lsn(bytes) >= start)
+                    {
+                        add(&mut blocks, block as u32);
+                        store(bytes)?;
                     }
                 }
             }
-            hash.update(&*chunk);
-            to.write_all(chunk).map_err(PieceError::Seal)?;
+            if since.is_none() {
+                store(chunk)?;
+            }
             at += chunk.len() as u64;
             self.tell(chunk.len() as u64);
         }
-        Ok(Some((length, hex::encode(hash.finalize()))))
+        let sha256 = hex::encode(hash.finalize());
+        let part = Part { pack: 0, offset: 0, length: stored, at: piece.at, sha256, blocks };
+        Ok(Some(Done { part, covers: length, base: since.is_some() }))
     }
 
     /// Whether a page is whole, or will be by replay; it is read again while it
@@ -370,6 +414,14 @@ impl Copy<'_> {
         *done += count;
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress(*done, self.expected.max(*done));
+    }
+}
+
+/// Adds a block to the runs of them.
+fn add(blocks: &mut Vec<(u32, u32)>, block: u32) {
+    match blocks.last_mut() {
+        Some((first, count)) if *first + *count == block => *count += 1,
+        _ => blocks.push((block, 1)),
     }
 }
 

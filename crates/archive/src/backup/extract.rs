@@ -1,5 +1,6 @@
 //! Giving a base backup back as a data directory.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, chown, fchown};
@@ -22,6 +23,9 @@ use crate::record::RecordError;
 use crate::repository::TenantArchive;
 use crate::seal::Opener;
 use crate::store::Content;
+
+/// No row of backups is longer.
+const LONGEST: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
@@ -64,6 +68,25 @@ impl TenantArchive {
         Ok(manifest)
     }
 
+    /// A backup after those that it holds the changes since, the whole one first.
+    pub(crate) fn read_row(
+        &self,
+        lineage: LineageId,
+        backup: BackupId,
+    ) -> Result<Vec<Manifest>, ExtractError> {
+        let mut row = vec![self.read_manifest(lineage, backup)?];
+        while let Some(base) = row.last().and_then(|manifest| manifest.base) {
+            let manifest = self.read_manifest(lineage, base)?;
+            let later = row.last().is_some_and(|later| manifest.backup.stop > later.backup.start);
+            if later || row.len() == LONGEST {
+                return Err(ExtractError::Unsound(backup));
+            }
+            row.push(manifest);
+        }
+        row.reverse();
+        Ok(row)
+    }
+
     /// Makes `dest` a data directory out of a backup, with the backup's label
     /// in it and `pg_wal` empty, everything owned by `identity`. Every byte is
     /// checked. `dest` appears only when it is whole and durable; on the way
@@ -79,7 +102,7 @@ impl TenantArchive {
     ) -> Result<Manifest, ExtractError> {
         let dest = dest.to_owned();
         self.blocking(move |archive| {
-            let manifest = archive.read_manifest(lineage, backup)?;
+            let mut row = archive.read_row(lineage, backup)?;
             if fs::symlink_metadata(&dest).is_ok() {
                 return Err(ExtractError::Exists(dest));
             }
@@ -93,7 +116,7 @@ impl TenantArchive {
                 _ => {}
             }
             let mut tell = move |done, of| progress(done, of);
-            let unpacked = unpack(archive, &manifest, &new, identity, &mut tell).and_then(|()| {
+            let unpacked = unpack(archive, &row, &new, identity, &mut tell).and_then(|()| {
                 disk::sync_file_system(&new)?;
                 fault::point("archive.extract.rename");
                 fs::rename(&new, &dest).map_err(failed("rename into place", &dest))?;
@@ -102,15 +125,16 @@ impl TenantArchive {
             if unpacked.is_err() {
                 let _ = fs::remove_dir_all(&new);
             }
-            unpacked.map(|()| manifest)
+            unpacked.and_then(|()| row.pop().ok_or(ExtractError::UnknownBackup(backup)))
         })
         .await
     }
 }
 
+/// Unpacks a whole backup, then what changed, one backup after the other.
 fn unpack(
     archive: &TenantArchive,
-    manifest: &Manifest,
+    row: &[Manifest],
     dest: &Path,
     identity: Option<Identity>,
     progress: &mut (dyn FnMut(u64, u64) + Send),
@@ -118,20 +142,56 @@ fn unpack(
     // The way in stays closed to the new owner, who may be running other
     // programs already, until nothing is written there any more.
     folder(dest, None)?;
-    for directory in &manifest.directories {
-        folder(&dest.join(directory), identity)?;
+    let total = row.iter().map(Manifest::content).sum();
+    let mut before = 0;
+    let mut there: Option<&Manifest> = None;
+    for manifest in row {
+        if let Some(there) = there {
+            clear(there, manifest, dest)?;
+        }
+        for directory in &manifest.directories {
+            let path = dest.join(directory);
+            if !path.exists() {
+                folder(&path, identity)?;
+            }
+        }
+        for file in &manifest.files {
+            let path = dest.join(&file.path);
+            if file.base {
+                let open = OpenOptions::new().write(true).open(&path);
+                open.and_then(|open| open.set_len(file.size)).map_err(failed("go on with", &path))?;
+            } else if file.parts.len() != 1 {
+                // Those in several packs are written by several threads, and
+                // empty ones by none.
+                create(&path, identity)?;
+            }
+        }
+        let mut tell = |done: u64, _| progress(before + done, total);
+        read_packs(archive, manifest, archive.inner.store.width(), &mut tell, &Into { dest, identity })?;
+        before += manifest.content();
+        there = Some(manifest);
     }
-    // Those in several packs are written by several threads, and empty ones by none.
-    for file in manifest.files.iter().filter(|file| file.parts.len() != 1) {
-        create(&dest.join(&file.path), identity)?;
-    }
-    let into = Into { dest, identity };
-    read_packs(archive, manifest, archive.inner.store.width(), progress, &into)?;
-
+    let Some(last) = there else { return Ok(()) };
     let label = dest.join("backup_label");
-    let (mut file, bytes) = (create(&label, identity)?, manifest.backup_label.as_bytes());
+    let (mut file, bytes) = (create(&label, identity)?, last.backup_label.as_bytes());
     file.write_all(bytes).map_err(failed("write", &label))?;
     Ok(give(dest, identity)?)
+}
+
+/// Removes what of `there` the next backup does not have, or has anew.
+fn clear(there: &Manifest, next: &Manifest, dest: &Path) -> Result<(), FileError> {
+    let goes_on: HashSet<&str> =
+        next.files.iter().filter(|file| file.base).map(|file| file.path.as_str()).collect();
+    for file in there.files.iter().filter(|file| !goes_on.contains(file.path.as_str())) {
+        disk::remove_file(&dest.join(&file.path))?;
+    }
+    let stays: HashSet<&String> = next.directories.iter().collect();
+    // The deeper ones first.
+    for directory in there.directories.iter().rev().filter(|directory| !stays.contains(directory)) {
+        let path = dest.join(directory);
+        fs::remove_dir(&path).map_err(failed("remove folder", &path))?;
+    }
+    Ok(())
 }
 
 /// Reads a backup's packs to their ends, every byte checked; nothing is
@@ -162,7 +222,7 @@ impl Sink for Into<'_> {
     fn open(&self, file: &FileEntry) -> Result<File, FileError> {
         let path = self.dest.join(&file.path);
         match file.parts.len() {
-            1 => create(&path, self.identity),
+            1 if !file.base => create(&path, self.identity),
             _ => OpenOptions::new().write(true).open(&path).map_err(failed("open", &path)),
         }
     }
@@ -196,12 +256,12 @@ fn read_packs(
 ) -> Result<(), ExtractError> {
     let packs = manifest.by_pack();
     let next = AtomicUsize::new(0);
-    let told = Mutex::new((0, progress));
+    let (told, total) = (Mutex::new((0, progress)), manifest.content());
     let tell = |count: u64| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let (done, progress) = &mut *told;
         *done += count;
-        progress(*done, manifest.backup.size);
+        progress(*done, total);
     };
     let work = || {
         loop {
@@ -261,15 +321,17 @@ fn read_pack<S: Sink>(
         skip(&mut object, gap)?;
         let open = sink.open(file)?;
         let mut hash = Sha256::new();
-        let mut done = 0;
-        while done < part.length {
-            let chunk = &mut buffer[..usize::try_from(part.length - done).unwrap_or(CHUNK).min(CHUNK)];
-            object.read_exact(chunk).map_err(unreadable)?;
-            hash.update(&*chunk);
-            let written = sink.write(&open, part.at + done, chunk);
-            written.map_err(failed("write", Path::new(&file.path)))?;
-            done += chunk.len() as u64;
-            tell(chunk.len() as u64);
+        for (at, length) in part.runs() {
+            let mut done = 0;
+            while done < length {
+                let chunk = &mut buffer[..usize::try_from(length - done).unwrap_or(CHUNK).min(CHUNK)];
+                object.read_exact(chunk).map_err(unreadable)?;
+                hash.update(&*chunk);
+                let written = sink.write(&open, at + done, chunk);
+                written.map_err(failed("write", Path::new(&file.path)))?;
+                done += chunk.len() as u64;
+                tell(chunk.len() as u64);
+            }
         }
         if hex::encode(hash.finalize()) != part.sha256 {
             return Err(damaged(format!("{} does not have its checksum", file.path)));

@@ -2,11 +2,12 @@
 
 use std::path::{Component, Path};
 
-use model::TenantId;
 use model::archive::Backup;
 use model::lsn::Timeline;
+use model::{BackupId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use super::page::PAGE;
 use crate::repository::FORMAT;
 
 /// `manifest`
@@ -21,6 +22,10 @@ pub struct Manifest {
     pub postgres: String,
     /// Whether the cluster's pages have checksums, and each was checked.
     pub checksums: bool,
+    /// The backup of the same lineage that this one holds the changes since; None:
+    /// it holds everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BackupId>,
     /// To be written into the data directory as `backup_label`.
     pub backup_label: String,
     pub packs: Vec<Pack>,
@@ -47,7 +52,10 @@ pub struct Pack {
 pub struct FileEntry {
     pub path: String,
     pub size: u64,
-    /// Together they are the file, in order.
+    /// Whether the file is the base's, cut or filled with zeros to this size,
+    /// with the parts' blocks in it. Otherwise the parts are the file, in order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub base: bool,
     pub parts: Vec<Part>,
 }
 
@@ -62,6 +70,25 @@ pub struct Part {
     /// Where it belongs in the file.
     pub at: u64,
     pub sha256: String,
+    /// Of a file that is its base's: the runs of blocks of 8192 bytes that the
+    /// part holds, each the first one's number in the file, and how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<(u32, u32)>,
+}
+
+impl Part {
+    /// Where in the file its bytes go, one run after the other.
+    pub(super) fn runs(&self) -> Vec<(u64, u64)> {
+        let page = PAGE as u64;
+        match self.blocks.is_empty() {
+            true => vec![(self.at, self.length)],
+            false => self
+                .blocks
+                .iter()
+                .map(|(first, count)| (u64::from(*first) * page, u64::from(*count) * page))
+                .collect(),
+        }
+    }
 }
 
 /// A page that is damaged in the cell.
@@ -80,7 +107,7 @@ impl Manifest {
         self.format == FORMAT
             && self.packs.iter().all(|pack| is_name(&pack.name))
             && paths.into_iter().all(|path| is_inside(path))
-            && self.files.iter().all(|file| self.is_whole(file))
+            && self.files.iter().all(|file| self.is_whole(file) && (self.base.is_some() || !file.base))
     }
 
     fn is_whole(&self, file: &FileEntry) -> bool {
@@ -89,12 +116,28 @@ impl Manifest {
             let pack = usize::try_from(part.pack).ok().and_then(|pack| self.packs.get(pack));
             let end = part.offset.checked_add(part.length);
             let fits = pack.zip(end).is_some_and(|(pack, end)| end <= pack.content);
-            let Some(next) = reached.checked_add(part.length).filter(|_| fits && part.at == reached) else {
-                return false;
-            };
+            if file.base {
+                let runs = part.runs();
+                let length: u64 = runs.iter().map(|(_, length)| length).sum();
+                if !fits
+                    || part.blocks.is_empty()
+                    || length != part.length
+                    || runs.iter().any(|(at, length)| at + length > file.size)
+                {
+                    return false;
+                }
+                continue;
+            }
+            let in_order = fits && part.at == reached && part.blocks.is_empty();
+            let Some(next) = reached.checked_add(part.length).filter(|_| in_order) else { return false };
             reached = next;
         }
-        reached == file.size
+        file.base || reached == file.size
+    }
+
+    /// Bytes that its parts hold.
+    pub(super) fn content(&self) -> u64 {
+        self.files.iter().flat_map(|file| &file.parts).map(|part| part.length).sum()
     }
 
     /// What each pack holds, in the order of its content.
@@ -142,11 +185,19 @@ mod tests {
 
     #[test]
     fn pieces_make_up_files() {
-        let part = |pack, offset, length, at| Part { pack, offset, length, at, sha256: String::new() };
-        let file = |size, parts: &[Part]| FileEntry { path: "a".into(), size, parts: parts.to_vec() };
+        let part = |pack, offset, length, at| Part {
+            pack,
+            offset,
+            length,
+            at,
+            sha256: String::new(),
+            blocks: Vec::new(),
+        };
+        let file =
+            |size, parts: &[Part]| FileEntry { path: "a".into(), size, base: false, parts: parts.to_vec() };
         let pack = |content| Pack { name: "000000".into(), content, stored: 9 };
         let at = jiff::Timestamp::UNIX_EPOCH;
-        let (id, lineage) = (model::BackupId::new(), model::LineageId::new());
+        let (id, lineage) = (BackupId::new(), model::LineageId::new());
         let lsn = model::lsn::Lsn(9);
         let mut manifest = Manifest {
             format: FORMAT,
@@ -156,6 +207,7 @@ mod tests {
             timeline: Timeline(1),
             postgres: "15".into(),
             checksums: true,
+            base: None,
             backup_label: String::new(),
             packs: vec![pack(100), pack(50)],
             directories: Vec::new(),
@@ -179,6 +231,28 @@ mod tests {
             file(9, &[part(0, 0, huge, 0), part(0, 0, 10, huge)]),
         ] {
             assert!(!sound(bad.clone()), "{bad:?}");
+        }
+        let page = PAGE as u64;
+        manifest.packs = vec![pack(10 * page)];
+        let blocks =
+            |length, blocks: &[(u32, u32)]| Part { blocks: blocks.to_vec(), ..part(0, 0, length, 0) };
+        let changed = |size, parts: &[Part]| FileEntry { base: true, ..file(size, parts) };
+        let mut sound = |base, entry| {
+            manifest.base = base;
+            manifest.files = vec![entry];
+            manifest.is_sound()
+        };
+        let good = changed(9 * page, &[blocks(3 * page, &[(0, 1), (7, 2)])]);
+        assert!(sound(Some(id), good.clone()) && sound(Some(id), changed(page, &[])));
+        assert!(!sound(None, good));
+        for bad in [
+            changed(9 * page, &[blocks(3 * page, &[(0, 1), (8, 2)])]),
+            changed(9 * page, &[blocks(2 * page, &[(0, 1), (7, 2)])]),
+            changed(9 * page, &[blocks(11 * page, &[(0, 9), (0, 2)])]),
+            changed(9 * page, &[part(0, 0, page, 0)]),
+            changed(huge, &[blocks(page, &[(u32::MAX, u32::MAX)])]),
+        ] {
+            assert!(!sound(Some(id), bad.clone()), "{bad:?}");
         }
     }
 }

@@ -67,6 +67,12 @@ pub fn first_block(path: &str) -> Option<u64> {
     number.then_some(segment.saturating_mul(SEGMENT))
 }
 
+/// Whether every change of a page of the file is seen in its LSN. Those of free
+/// space and visibility maps are not.
+pub fn tells_changes(path: &str) -> bool {
+    first_block(path).is_some() && !path.contains("_fsm") && !path.contains("_vm")
+}
+
 /// What a page's bytes tell about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
@@ -87,13 +93,17 @@ pub fn lsn(page: &[u8]) -> Lsn {
     Lsn(u64::from(word(0)) << 32 | u64::from(word(4)))
 }
 
+/// Whether it was only made room for: `pd_upper` is 0.
+pub fn is_new(page: &[u8]) -> bool {
+    page.get(14..16) == Some(&[0, 0])
+}
+
 /// Looks at a page that is at `block` of its relation.
 pub fn look(page: &[u8], block: u64, start: Lsn) -> Page {
     let half = |at: usize| {
         page.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |it| u16::from_le_bytes(*it))
     };
-    // `pd_upper` is 0 in a page that was only made room for.
-    if half(14) == 0 {
+    if is_new(page) {
         return if page.iter().all(|byte| *byte == 0) { Page::New } else { Page::Broken };
     }
     if lsn(page) >= start {
@@ -142,6 +152,7 @@ mod tests {
             ("global/1262", 0),
         ] {
             assert_eq!(first_block(path), Some(first), "{path}");
+            assert_eq!(tells_changes(path), !path.contains("fsm") && !path.contains("vm"), "{path}");
         }
         for path in [
             "base/5/pg_filenode.map",

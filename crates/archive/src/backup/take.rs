@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::copy::{self, Copied, CopyError};
+use super::extract::ExtractError;
 use super::manifest::Manifest;
 use crate::WaitError;
 use crate::disk::FileError;
@@ -19,6 +20,9 @@ use crate::record::{PutError, RecordError};
 use crate::repository::{FORMAT, TenantArchive};
 use crate::store::Store;
 use crate::tree::{Folder, TreeError};
+
+/// Restoring takes one after the other: after so many, all is copied again.
+const LONGEST_ROW: usize = 6;
 
 /// What is to be backed up.
 pub struct BackupRequest {
@@ -51,6 +55,8 @@ pub enum BackupError {
     Tablespaces,
     #[error("ask the cell whether its pages have checksums")]
     Checksums(#[source] tokio_postgres::Error),
+    #[error("read the backup that this one goes on from")]
+    Base(#[source] Box<ExtractError>),
     #[error("wait for the backup's WAL")]
     Wal(#[from] WaitError),
     #[error("record the backup")]
@@ -71,6 +77,31 @@ impl TenantArchive {
         request: BackupRequest,
         progress: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<Backup, BackupError> {
+        self.backup_since(request, None, progress).await
+    }
+
+    /// The backup that the next one of a lineage can hold the changes since: its
+    /// newest, unless that comes at the end of a long row of such.
+    pub async fn newest_base(&self, lineage: LineageId) -> Result<Option<BackupId>, ExtractError> {
+        self.blocking(move |archive| {
+            let newest = archive.backups_of(lineage)?.into_iter().max_by_key(|backup| backup.stop);
+            let Some(newest) = newest else { return Ok(None) };
+            let row = archive.read_row(lineage, newest.id)?;
+            let fits = row.len() <= LONGEST_ROW && row.iter().all(|manifest| manifest.checksums);
+            Ok(fits.then_some(newest.id))
+        })
+        .await
+    }
+
+    /// Takes a backup that holds only what changed since `base`, an earlier one
+    /// of the same lineage; everything if `base` is None, or if the cell's pages
+    /// do not tell when they changed.
+    pub async fn backup_since(
+        &self,
+        request: BackupRequest,
+        base: Option<BackupId>,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Backup, BackupError> {
         let BackupRequest { lineage: id, data_dir, client, wal_timeout } = request;
         let lineage = self
             .blocking(move |archive| archive.lineage(id))
@@ -80,17 +111,22 @@ impl TenantArchive {
 
         let setting = client.query_one("SELECT current_setting('data_checksums') = 'on'", &[]).await;
         let checksums: bool = setting.map_err(BackupError::Checksums)?.get(0);
+        let base = match base.filter(|_| checksums) {
+            Some(base) => Some(self.blocking(move |archive| archive.read_base(id, base)).await?),
+            None => None,
+        };
         let online =
             OnlineBackup::start(client, &format!("heddle {backup}")).await.map_err(BackupError::Start)?;
         let (system_identifier, start) = (lineage.system_identifier, online.start_lsn());
         let copied = self
-            .blocking(move |archive| -> Result<(Copied, Unfinished), BackupError> {
+            .blocking(move |archive| -> Result<(Copied, Option<BackupId>, Unfinished), BackupError> {
                 let data = Folder::open(&data_dir).map_err(BackupError::DataDir)?;
-                let source = copy::Source { data: &data, system_identifier, start, checksums };
+                let since = base.as_ref().map(|base| base.id);
+                let source = copy::Source { data: &data, system_identifier, start, checksums, base };
                 let unfinished = Unfinished { archive: Some(archive.clone()), lineage: id, backup };
                 let folder = archive.backup_folder(id, backup);
                 let copied = copy::copy(archive, &folder, &source, &mut move |done, of| progress(done, of))?;
-                Ok((copied, unfinished))
+                Ok((copied, since, unfinished))
             })
             .await?;
         fault::reach("archive.backup.copied").await;
@@ -100,8 +136,8 @@ impl TenantArchive {
 
         self.wait_for_range(id, stop.start, stop.stop, Instant::now() + wal_timeout).await?;
         self.blocking(move |archive| {
-            let (copied, unfinished) = copied;
-            let backup = archive.finish(backup, &lineage, copied, stop, stopped_at, checksums)?;
+            let (copied, since, unfinished) = copied;
+            let backup = archive.finish(backup, &lineage, copied, since, stop, stopped_at, checksums)?;
             unfinished.keep();
             Ok(backup)
         })
@@ -121,11 +157,13 @@ impl TenantArchive {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is in the manifest")]
     fn finish(
         &self,
         id: BackupId,
         lineage: &Lineage,
         copied: Copied,
+        base: Option<BackupId>,
         stop: BackupStop,
         stopped_at: Timestamp,
         checksums: bool,
@@ -142,6 +180,7 @@ impl TenantArchive {
             timeline: lineage.timeline,
             postgres,
             checksums,
+            base,
             backup_label: stop.label,
             packs,
             directories,
@@ -153,6 +192,13 @@ impl TenantArchive {
         // Their locks told others until now that the packs are no leftovers.
         drop(held);
         Ok(backup)
+    }
+
+    fn read_base(&self, lineage: LineageId, base: BackupId) -> Result<copy::Base, BackupError> {
+        let row = self.read_row(lineage, base).map_err(|error| BackupError::Base(Box::new(error)))?;
+        let manifest = row.last().ok_or(BackupError::UnknownLineage(lineage))?;
+        let files = manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+        Ok(copy::Base { id: base, start: manifest.backup.start, files })
     }
 
     /// The lineage's backups that are whole.

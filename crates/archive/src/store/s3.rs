@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -30,6 +30,8 @@ const PIECE: u64 = 8 << 20;
 
 /// A lost connection is taken up again for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -178,8 +180,38 @@ impl S3 {
 
     fn put(&self, key: &Key, bytes: Vec<u8>, mode: PutMode) -> Result<(), Error> {
         let (store, key) = (self.0.store.clone(), key.clone());
-        self.wait(async move { store.put_opts(&key, PutPayload::from(bytes), mode.into()).await.map(drop) })
+        let payload = PutPayload::from(bytes);
+        let begun = Instant::now();
+        let mut pause = PAUSE;
+        loop {
+            let (store, key, payload, mode) = (store.clone(), key.clone(), payload.clone(), mode.clone());
+            let put = self.wait(async move { store.put_opts(&key, payload, mode.into()).await.map(drop) });
+            match put {
+                // A conditional write is not sent again by itself, since what is
+                // there then may be what was written. Whoever finds a name taken
+                // here looks at what is there.
+                Err(error) if is_lost(&error) && begun.elapsed() < PATIENCE => {
+                    tracing::debug!(%error, "a write to the bucket is sent again");
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                put => return put,
+            }
+        }
     }
+}
+
+/// Whether the connection was lost, so that nobody knows what became of it.
+fn is_lost(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        // An answer that refuses is another kind of error.
+        if error.is::<reqwest::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// None for what is not there.

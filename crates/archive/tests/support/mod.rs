@@ -1,6 +1,8 @@
 //! A scratch folder, a repository in it, and cells of a real PostgreSQL.
 #![allow(dead_code)]
 
+pub mod weed;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;

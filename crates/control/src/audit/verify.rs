@@ -121,7 +121,7 @@ impl Verifier {
         self.goes_on(block);
         self.signature(head);
         let mut there: BTreeMap<i64, &AuditRow> = BTreeMap::new();
-        let mut last = 0;
+        let mut last = i64::MIN;
         for row in rows {
             if there.insert(row.id, row).is_some() || row.id < last {
                 self.find(

@@ -8,7 +8,9 @@ pub mod approval;
 pub mod audit;
 pub mod backup;
 pub mod cluster;
+pub mod event;
 pub mod lease;
+pub mod queue;
 pub mod schedule;
 pub mod session;
 pub mod snapshot;
@@ -46,6 +48,7 @@ macro_rules! reconcilers {
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
     approval every 2,
+    queue every 1,
     schedule every 1,
     audit every 5,
     worker every 5,
@@ -54,6 +57,7 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     snapshot every 30,
     cluster every 60,
     session every 600,
+    event every 3600,
     api_key every 10,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control::{Kind, Requester, Settings};
+use control::{Kind, Requester, Settings, Slice};
 use model::ApiKeyId;
 
 use crate::platform::{Platform, refused};
@@ -16,7 +16,7 @@ async fn keys_are_verified_and_revoked() {
     let principal = control.verify_api_key(&created.key).await.unwrap();
     assert_eq!(principal.requester, Requester::ApiKey(ApiKeyId(created.api_key.id)));
     control::reconcile::api_key::tick(control).await.unwrap();
-    assert!(control.api_keys(None).await.unwrap()[0].last_used_at.is_some());
+    assert!(control.api_keys(None, &Slice::default()).await.unwrap().items[0].last_used_at.is_some());
     let mut other = created.key.clone();
     let last = if other.pop() == Some('a') { 'b' } else { 'a' };
     other.push(last);

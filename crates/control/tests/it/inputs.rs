@@ -98,7 +98,7 @@ async fn restores_are_checked() {
     let to = |snapshot: &str| NewRestore { snapshot: Some(snapshot.into()), at: None };
     control.create_tenant(&asked(), new_tenant("draft")).await.unwrap();
     refused(control.create_restore(&asked(), "draft", at(Timestamp::now())).await, Kind::WrongState);
-    control.cancel_run(RunId(control.runs(&Default::default()).await.unwrap()[0].id)).await.unwrap();
+    control.cancel_run(RunId(control.runs(&Default::default()).await.unwrap().items[0].id)).await.unwrap();
 
     platform.tenant("acme").await;
     let globex = platform.tenant("globex").await;
@@ -153,9 +153,15 @@ async fn runs_are_checked() {
     refused(control.run(RunId::new()).await, Kind::NotFound);
     refused(control.run_events(RunId::new(), 0).await, Kind::NotFound);
     refused(control.cancel_run(RunId::new()).await, Kind::NotFound);
-    let built = RunId(control.runs(&Default::default()).await.unwrap()[0].id);
+    let built = RunId(control.runs(&Default::default()).await.unwrap().items[0].id);
     refused(control.cancel_run(built).await, Kind::WrongState);
     refused(control.retry_run(built).await, Kind::WrongState);
-    let claim = protocol::internal::Claim { worker: model::WorkerId::new(), kinds: vec![], wait_ms: 0 };
+    let claim = protocol::internal::Claim {
+        worker: model::WorkerId::new(),
+        kinds: vec![],
+        n: 1,
+        previews: None,
+        wait_ms: 0,
+    };
     refused(control.claim(claim).await, Kind::NotFound);
 }

@@ -6,6 +6,9 @@ mod approvals;
 mod audit;
 mod history;
 mod inputs;
+#[path = "../../../database/tests/it/older.rs"]
+#[allow(dead_code)]
+mod older;
 mod people;
 mod platform;
 mod queue;
@@ -17,3 +20,4 @@ mod schedules;
 mod scratch;
 mod secrets;
 mod tenants;
+mod upgrade;

@@ -155,7 +155,11 @@ impl Platform {
     }
 
     pub async fn try_claim(&self, kinds: &[RunKind]) -> Option<Claimed> {
-        let claim = Claim { worker: self.worker, kinds: kinds.to_vec(), wait_ms: 0 };
+        self.claim_up_to(kinds, 1).await.pop()
+    }
+
+    pub async fn claim_up_to(&self, kinds: &[RunKind], n: u32) -> Vec<Claimed> {
+        let claim = Claim { worker: self.worker, kinds: kinds.to_vec(), n, previews: None, wait_ms: 0 };
         self.control.claim(claim).await.unwrap()
     }
 
@@ -182,7 +186,7 @@ impl Platform {
 }
 
 pub async fn register(control: &Control, name: &str) -> WorkerId {
-    let register = Register { name: name.into(), version: "0".into() };
+    let register = Register { name: name.into(), version: "0".into(), kinds: vec![], labels: vec![] };
     control.register_worker(register).await.unwrap().worker
 }
 

@@ -24,11 +24,11 @@ async fn two_workers_lose_none_and_double_none() {
     // Runs that need no history of a tenant.
     platform
         .sql(&format!(
-            "DELETE FROM ops.runs;
+            "SELECT ops.cancel_run(id) FROM ops.runs WHERE state = 'queued';
              UPDATE ops.tenants SET state = 'archived', archived_at = now();
-             DROP INDEX ops.runs_one_live;
-             INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester)
-             SELECT gen_random_uuid(), 'expire', 'queued', p.id, t.id, 'platform'
+             UPDATE ops.run_kinds SET alone = false;
+             SELECT ops.queue_runs(array_agg(gen_random_uuid()), array_agg(p.id),
+                                   array_fill('expire'::text, ARRAY[{RUNS}]), tenants => array_agg(t.id))
              FROM generate_series(1, {RUNS}) n, ops.projects p,
                   LATERAL (SELECT id FROM ops.tenants ORDER BY name OFFSET n % {TENANTS} LIMIT 1) t"
         ))
@@ -39,8 +39,9 @@ async fn two_workers_lose_none_and_double_none() {
         workers.spawn(async move {
             let worker = register(&control, name).await;
             let mut done = Vec::new();
-            let claim = Claim { worker, kinds: vec![RunKind::Expire], wait_ms: 1500 };
-            while let Some(claimed) = control.claim(claim.clone()).await.unwrap() {
+            let kinds = vec![RunKind::Expire];
+            let claim = Claim { worker, kinds, n: 1, previews: None, wait_ms: 1500 };
+            while let Some(claimed) = control.claim(claim.clone()).await.unwrap().pop() {
                 let finish = protocol::internal::Finish { fence: claimed.fence, outcome: Outcome::Succeeded };
                 control.finish(claimed.run, finish).await.unwrap();
                 done.push((claimed.run, claimed.fence));
@@ -59,7 +60,10 @@ async fn two_workers_lose_none_and_double_none() {
         .scratch
         .admin()
         .await
-        .query_one("SELECT count(*) FROM ops.runs WHERE state <> 'succeeded' OR attempts <> 1", &[])
+        .query_one(
+            "SELECT count(*) FROM ops.runs WHERE kind = 'expire' AND (state <> 'succeeded' OR attempts <> 1)",
+            &[],
+        )
         .await
         .unwrap()
         .get(0);
@@ -84,8 +88,14 @@ async fn a_lost_workers_run_goes_back_with_a_higher_fence() {
     // Whatever the stale worker says is refused, and changes nothing.
     let control = &platform.control;
     refused(control.heartbeat(first.run, Heartbeat { fence: first.fence }).await, Kind::Stale);
-    let event = Event { at: Timestamp::now(), level: Level::Info, message: "late".into(), progress: None };
-    let events = Events { fence: first.fence, events: vec![event] };
+    let event = Event {
+        at: Timestamp::now(),
+        level: Level::Info,
+        message: "late".into(),
+        progress: None,
+        payload: None,
+    };
+    let events = Events { fence: first.fence, first: 1, events: vec![event] };
     refused(control.append_events(first.run, events).await, Kind::Stale);
     let dropped = Fact::ClusterDropped { cluster: model::ClusterId::new() };
     refused(platform.record(&first, dropped).await, Kind::Stale);
@@ -103,7 +113,7 @@ async fn a_lost_workers_run_goes_back_with_a_higher_fence() {
         }
     }
     let run = platform.run(first.run).await;
-    assert_eq!((run.state, run.attempts), (RunState::Failed, 3));
+    assert_eq!((run.state, run.attempts), (RunState::Dead, 3));
     assert_eq!(run.reason.as_deref(), Some("its worker was lost 3 times"));
     assert_eq!(control.tenant("acme").await.unwrap().state, TenantState::Draft);
 
@@ -259,9 +269,10 @@ async fn events_are_followed_live() {
             level: Level::Info,
             message,
             progress: Some(f64::from(n) / 5.0),
+            payload: None,
         };
         let events = vec![say(format!("{n} a\0")), say(format!("{n} b") + &"x".repeat(9000))];
-        let events = Events { fence: claimed.fence, events };
+        let events = Events { fence: claimed.fence, first: i64::from(n) * 2 + 1, events };
         // Sent again, they are not appended again.
         for _ in 0..2 {
             platform.control.append_events(claimed.run, events.clone()).await.unwrap();
@@ -281,13 +292,13 @@ async fn a_waiting_worker_is_woken() {
     let platform = Platform::new().await;
     platform.environment().await;
     let (control, worker) = (platform.control.clone(), platform.worker);
-    let claim = Claim { worker, kinds: vec![RunKind::Build], wait_ms: 10_000 };
+    let claim = Claim { worker, kinds: vec![RunKind::Build], n: 1, previews: None, wait_ms: 10_000 };
     let waiting = tokio::spawn(async move { control.claim(claim).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(100)).await;
     let since = std::time::Instant::now();
     platform.control.create_build(&asked(), new_build()).await.unwrap();
-    assert!(waiting.await.unwrap().is_some());
+    assert_eq!(waiting.await.unwrap().len(), 1);
     assert!(since.elapsed() < Duration::from_millis(450), "took {:?}", since.elapsed());
     let filter = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
-    assert_eq!(platform.control.runs(&filter).await.unwrap().len(), 1);
+    assert_eq!(platform.control.runs(&filter).await.unwrap().items.len(), 1);
 }

@@ -79,9 +79,9 @@ async fn the_loop_takes_runs_from_lost_workers() {
     let claimed = platform.claim(RunKind::Build).await;
     let cancel = CancellationToken::new();
     let running = tokio::spawn(reconcile::run(platform.control.clone(), cancel.clone()));
-    let claim =
-        protocol::internal::Claim { worker: platform.worker, kinds: vec![RunKind::Build], wait_ms: 10_000 };
-    let again = platform.control.claim(claim).await.unwrap().unwrap();
+    let (worker, kinds) = (platform.worker, vec![RunKind::Build]);
+    let claim = protocol::internal::Claim { worker, kinds, n: 1, previews: None, wait_ms: 10_000 };
+    let again = platform.control.claim(claim).await.unwrap().pop().unwrap();
     assert_eq!(again.run, claimed.run);
     cancel.cancel();
     tokio::time::timeout(Duration::from_secs(5), running).await.expect("the loop ends").unwrap();

@@ -74,7 +74,10 @@ async fn logs_are_asked_of_the_worker() {
     let control = &platform.control;
     control.create_tenant(&asked(), new_tenant("draft")).await.unwrap();
     refused(control.tenant_log("draft", LogSource::Odoo, 10).await, Kind::WrongState);
-    control.cancel_run(model::RunId(control.runs(&Default::default()).await.unwrap()[0].id)).await.unwrap();
+    control
+        .cancel_run(model::RunId(control.runs(&Default::default()).await.unwrap().items[0].id))
+        .await
+        .unwrap();
     let served = platform.tenant("acme").await;
     let answering = {
         let (control, worker) = (control.clone(), platform.worker);

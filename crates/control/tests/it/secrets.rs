@@ -45,9 +45,16 @@ impl Kept {
     }
 
     async fn say(&self, claimed: &Claimed, message: &str) -> String {
-        let event =
-            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: None };
-        let events = Events { fence: claimed.fence, events: vec![event] };
+        let event = Event {
+            at: Timestamp::now(),
+            level: Level::Info,
+            message: message.into(),
+            progress: None,
+            payload: None,
+        };
+        // Numbers only have to grow.
+        let first = event.at.as_microsecond();
+        let events = Events { fence: claimed.fence, first, events: vec![event] };
         self.platform.control.append_events(claimed.run, events).await.unwrap();
         let events = self.platform.control.run_events(claimed.run, 0).await.unwrap();
         events.last().unwrap().message.clone()
@@ -277,8 +284,12 @@ async fn without_the_key_nothing_is_said_or_given() {
         level: Level::Info,
         message: "hunter2hunter2".into(),
         progress: Some(0.5),
+        payload: None,
     };
-    blind.append_events(claimed.run, Events { fence: claimed.fence, events: vec![event] }).await.unwrap();
+    blind
+        .append_events(claimed.run, Events { fence: claimed.fence, first: 1, events: vec![event] })
+        .await
+        .unwrap();
     let events = blind.run_events(claimed.run, 0).await.unwrap();
     assert_eq!(events.last().unwrap().message, "•••");
     // And without a key file at all, none is kept.

@@ -1,2 +1,1 @@
-SELECT count(*) FILTER (WHERE state = 'queued') AS queued, count(*) FILTER (WHERE state = 'running') AS running
-FROM ops.runs WHERE state IN ('queued', 'running')
+SELECT (SELECT count(*) FROM ops.run_ready) AS queued, (SELECT count(*) FROM ops.leases) AS running

@@ -190,12 +190,12 @@ async fn a_thousand_runs_are_one_row_a_statement() {
         admin.execute(build, &[&id, project]).await.unwrap();
         before = last(&admin).await.id;
         let queue = "INSERT INTO ops.runs (id, kind, state, project_id, build_id, requester)
-                     SELECT gen_random_uuid(), 'build', 'queued', $1, $2, 'platform' FROM generate_series(1, 1000)";
+                     SELECT gen_random_uuid(), 'build', 'waiting', $1, $2, 'platform' FROM generate_series(1, 1000)";
         admin.execute(queue, &[project, &id]).await.unwrap();
         let rows = since(&admin, before).await;
         assert_eq!(rows.len(), 1, "of project {place}");
         assert_eq!((&*rows[0].act, rows[0].subjects.len()), ("runs.created", 1000));
-        assert_eq!(rows[0].detail["state"], "queued");
+        assert_eq!(rows[0].detail["state"], "waiting");
     }
     let newest = last(&admin).await.id;
     assert!(newest > before);
@@ -209,7 +209,7 @@ async fn a_thousand_runs_are_one_row_a_statement() {
     admin.batch_execute(cancel).await.unwrap();
     let rows = since(&admin, newest).await;
     assert_eq!(rows.iter().map(|row| row.subjects.len()).collect::<Vec<_>>(), [1000, 1000]);
-    assert!(rows.iter().all(|row| row.detail == json!({"state": ["queued", "cancelled"]})), "{rows:?}");
+    assert!(rows.iter().all(|row| row.detail == json!({"state": ["waiting", "cancelled"]})), "{rows:?}");
     assert_eq!(
         rows.iter().map(|row| row.project.unwrap()).collect::<BTreeSet<_>>(),
         projects.into_iter().collect()

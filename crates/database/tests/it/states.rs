@@ -9,13 +9,11 @@ use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, RunKind, RunState};
+use model::run::{Approval, Level, Priority, RunKind, RunState, Stop, WorkerKind};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
-use model::{
-    BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
-};
+use model::{BackupId, BuildId, ClusterId, LineageId, RestoreId, SnapshotId, TenantDatabaseId, TenantId};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -37,8 +35,14 @@ async fn checks_mirror_the_enums() {
         ("restores_state_written", written(RestoreState::ALL)),
         ("roles_name_written", written(Role::ALL)),
         ("roles_permissions_written", written(Permission::ALL)),
+        ("leases_stop_written", written(Stop::ALL)),
         ("run_events_level_written", written(Level::ALL)),
+        ("run_kinds_kind_written", written(RunKind::ALL)),
+        ("run_kinds_priority_written", written(Priority::ALL)),
+        ("run_kinds_worker_written", written(WorkerKind::ALL)),
+        ("runs_approval_written", written(Approval::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
+        ("runs_priority_written", written(Priority::ALL)),
         ("runs_state_written", written(RunState::ALL)),
         ("schedules_action_written", written(Action::ALL)),
         ("schedules_catch_up_written", written(CatchUp::ALL)),
@@ -47,11 +51,12 @@ async fn checks_mirror_the_enums() {
         ("tenant_observations_serving_written", written(Serving::ALL)),
         ("tenants_state_written", written(TenantState::ALL)),
         ("tenants_tier_written", written(Tier::ALL)),
+        ("workers_kinds_written", written(WorkerKind::ALL)),
         ("worker_disks_place_written", written(Place::ALL)),
     ];
     let rows = admin
         .query(
-            "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint
+            "SELECT DISTINCT conname::text, pg_get_constraintdef(oid) FROM pg_constraint
              WHERE conname LIKE '%\\_written' ORDER BY conname",
             &[],
         )
@@ -107,7 +112,6 @@ struct World {
     backup: BackupId,
     snapshot: SnapshotId,
     restore: RestoreId,
-    run: RunId,
 }
 
 impl World {
@@ -133,8 +137,8 @@ impl World {
             INSERT INTO ops.snapshots (id, tenant_id, name, state, kind, expires_at)
                 VALUES ('$a', '$6', 'before', 'creating', 'manual', now() + interval '1 day');
             INSERT INTO ops.restores (id, tenant_id, state, at) VALUES ('$b', '$6', 'planning', now());
-            INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester)
-                VALUES ('$c', 'backup', 'queued', '$1', '$6', 'platform')";
+            INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester, lane, turn)
+                VALUES ('$c', 'backup', 'queued', '$1', '$6', 'platform', 2, 1)";
         let sql = (1..=12u128)
             .rev()
             .fold(sql.to_owned(), |sql, n| sql.replace(&format!("'${n:x}'"), &format!("'{}'", id(n))));
@@ -148,7 +152,6 @@ impl World {
             backup: BackupId(id(9)),
             snapshot: SnapshotId(id(10)),
             restore: RestoreId(id(11)),
-            run: RunId(id(12)),
         }
     }
 }
@@ -292,26 +295,6 @@ async fn restores_follow_their_arrows() {
 }
 
 #[tokio::test]
-async fn runs_follow_their_arrows() {
-    let scratch = Scratch::new().await;
-    let world = World::new(&scratch.admin().await).await;
-    let put = |state: RunState| {
-        let started = if state == RunState::Queued { "NULL" } else { "now()" };
-        let ended = if state.ended() { "now()" } else { "NULL" };
-        let reason = if state == RunState::Failed { "'why'" } else { "NULL" };
-        format!(
-            "state = '{state}', attempts = 1, fence = 1, started_at = {started}, ended_at = {ended},
-             reason = {reason}"
-        )
-    };
-    walk(&scratch, "runs", world.run.0, put, async |on, _, to| {
-        let reason = matches!(to, RunState::Failed | RunState::Cancelled).then_some("why");
-        database::run::set_state(on, world.run, &sources(to), to, reason, None).await.unwrap()
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_row_that_is_not_there_is_missing() {
     let scratch = Scratch::new().await;
     let pool = Pool::connect(&scratch.url(), Sizes::each(1)).await.unwrap();
@@ -347,6 +330,8 @@ async fn rows_that_contradict_themselves_are_refused() {
         ("UPDATE ops.runs SET state = 'running'", "runs_running_since"),
         ("UPDATE ops.runs SET state = 'cancelled'", "runs_ended_since"),
         ("UPDATE ops.runs SET started_at = now()", "runs_queued_not_started"),
+        ("UPDATE ops.runs SET turn = NULL", "runs_queued_has_turn"),
+        ("UPDATE ops.runs SET approval = 'pending'", "runs_pending_waits"),
         ("UPDATE ops.runs SET idempotency_key = 'k'", "runs_key_has_hash"),
         ("UPDATE ops.lineages SET fork_lsn = '0/1'", "lineages_parent_has_fork"),
     ] {

@@ -40,7 +40,10 @@ impl ControlCommand {
         })?;
         settings.publish_control_url()?;
         let reconciled = tokio::spawn(control::reconcile::run(control.clone(), shutdown.clone()));
-        let router = web::router(web::WebState::new(control, platform_key));
+        let mut state = web::WebState::new(control, platform_key)
+            .limited(web::Rate::per_second(settings.requests_per_second), web::Rate::STRANGERS);
+        state.metrics_on_loopback = settings.metrics_loopback;
+        let router = web::router(state);
         tracing::info!(address = %settings.listen_console, "control serves");
         let served = web::serve(listener, router, shutdown.clone().cancelled_owned()).await;
         shutdown.cancel();

@@ -1,5 +1,6 @@
 //! The commands, a file each. A command's doc comment is its help text.
 
+pub mod alert;
 pub mod approval;
 pub mod archive;
 pub mod audit;
@@ -7,13 +8,17 @@ pub mod build;
 pub mod control;
 pub mod doctor;
 pub mod env;
+pub mod key;
 pub mod login;
 pub mod logs;
+pub mod maintenance;
+pub mod member;
 pub mod policy;
 pub mod project;
 pub mod restore;
 pub mod router;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod snapshot;

@@ -22,7 +22,12 @@ impl Status {
                 .map(|worker| {
                     let seen = rough(Timestamp::now().duration_since(worker.seen_at));
                     let state = if worker.alive { "alive".to_owned() } else { format!("silent for {seen}") };
-                    format!("{} ({state})", worker.name)
+                    let draining = match (worker.draining, worker.runs) {
+                        (false, _) => String::new(),
+                        (true, 0) => ", drained".to_owned(),
+                        (true, runs) => format!(", draining, {runs} left"),
+                    };
+                    format!("{} ({state}{draining})", worker.name)
                 })
                 .collect();
             let workers = if workers.is_empty() { "none yet".to_owned() } else { workers.join(", ") };

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use daemon::shutdown::Shutdown;
+use model::run::WorkerKind;
 use protocol::client::{Client, Key};
 
 use crate::context::Context;
@@ -19,14 +20,57 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// `heddle up` runs it. Tenants' programs outlive it; the next one takes them
 /// over. There is one worker for a data folder at a time.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Example:\n  heddle worker --data /srv/heddle")]
+#[command(
+    after_long_help = "Examples:\n  heddle worker --data /srv/heddle\n  heddle worker --kinds build,test --labels gpu",
+    args_conflicts_with_subcommands = true
+)]
 pub struct WorkerCommand {
+    /// What it is made for: build, deploy, backup, test [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "KIND,…")]
+    kinds: Vec<WorkerKind>,
+    /// What it has that a run may need
+    #[arg(long, value_delimiter = ',', value_name = "LABEL,…")]
+    labels: Vec<String>,
     #[command(flatten)]
     parent: Parent,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Drain(Drain),
+}
+
+/// Let a worker end what it has, and give it nothing more
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  heddle worker drain local\n  heddle worker drain local --off")]
+pub struct Drain {
+    /// Its name, as `heddle status` shows it
+    name: String,
+    /// It takes runs again
+    #[arg(long)]
+    off: bool,
+}
+
+impl Drain {
+    async fn run(self, context: &Context) -> Result<(), Failure> {
+        let drained = context.api()?.drain_worker(&self.name, !self.off).await?;
+        let name = self.name;
+        context.output.result(&drained, |drained| match drained.drain {
+            true => {
+                format!("{name} takes nothing more; `heddle status` shows when it has ended what it has.\n")
+            }
+            false => format!("{name} takes runs again.\n"),
+        })
+    }
 }
 
 impl WorkerCommand {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
+        if let Some(Command::Drain(drain)) = self.command {
+            return drain.run(context).await;
+        }
         let stop = role::start("worker", self.parent, context)?;
         let settings = &context.settings;
         let data = Data::new(&settings.data);
@@ -39,6 +83,8 @@ impl WorkerCommand {
             keys: repository::keys(settings),
             control: Client::new(&context.url(), Key::new(key)),
             name: settings.worker_name.clone(),
+            kinds: self.kinds,
+            labels: self.labels,
             identity_base: settings.identity_base,
             service_user: settings.service_user.clone(),
             postgres_bin: settings.postgres_bin.clone(),

@@ -187,6 +187,7 @@ fn problem(refusal: &Refusal) -> Response {
         .header("X-Request-Id", header("The same as `request_id`"));
     match refusal.status {
         401 => response.header("WWW-Authenticate", header("`Bearer`")).build(),
+        429 => response.header("Retry-After", header("Seconds")).build(),
         _ => response.build(),
     }
 }

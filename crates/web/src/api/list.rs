@@ -20,7 +20,7 @@ pub struct Cut {
 }
 
 fn cursor() -> utoipa::openapi::Object {
-    text("Go on after it: the `next` of the piece before.", "^[a-z0-9/-]{1,127}$")
+    text("Go on after it: the `next` of the piece before.", "^[a-z0-9/@._-]{1,127}$")
 }
 
 fn hundred() -> u32 {

@@ -4,15 +4,16 @@ use axum::response::sse::Event;
 use axum::{Extension, Json as Answered};
 use control::RunFilter;
 use model::RunId;
-use model::run::RunState;
-use protocol::api::{Page, Run, RunEvent, StreamEvent};
+use model::run::{RunKind, RunState};
+use protocol::api::{NewRuns, Page, QueuedRuns, Run, RunEvent, StreamEvent};
 use protocol::schema::one_of;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::Refused;
-use crate::extract::{Acting, Path, Query};
-use crate::failure::{Answer, Failure};
+use super::list::Cut;
+use crate::extract::{Acting, Asks, Json, Path, Query};
+use crate::failure::Answer;
 use crate::live::{self, After, Closing, Look};
 
 #[derive(Deserialize, IntoParams)]
@@ -21,28 +22,42 @@ pub struct Filter {
     /// Only this tenant's: its name or id.
     #[param(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub tenant: Option<String>,
+    /// Only this project's: its name or id.
+    #[param(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    pub project: Option<String>,
     /// Only those in this state.
     #[param(schema_with = one_of::<RunState>)]
     pub state: Option<RunState>,
-    /// At most this many, 1 to 1,000.
-    #[serde(default = "hundred")]
-    #[param(value_type = Option<u32>, default = 100, minimum = 1, maximum = 1000)]
-    pub limit: u32,
-}
-
-fn hundred() -> u32 {
-    100
+    /// Only those of this kind.
+    #[param(schema_with = one_of::<RunKind>)]
+    pub kind: Option<RunKind>,
 }
 
 /// Runs, newest first.
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", operation_id = "list_runs",
-    params(Filter), responses((status = 200, body = Page<Run>), Refused))]
-pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Run>>> {
-    if !(1..=1000).contains(&filter.limit) {
-        return Err(Failure::invalid(format!("the limit is {}, not 1 to 1000", filter.limit)));
-    }
-    let filter = RunFilter { tenant: filter.tenant, state: filter.state, limit: filter.limit };
-    Ok(Answered(Page { items: control.runs(&filter).await?, next: None }))
+    params(Filter, Cut), responses((status = 200, body = Page<Run>), Refused))]
+pub async fn list(
+    Acting(control): Acting,
+    Query(filter): Query<Filter>,
+    Query(cut): Query<Cut>,
+) -> Answer<Answered<Page<Run>>> {
+    let Filter { tenant, project, state, kind } = filter;
+    let filter = RunFilter { project, tenant, kind, state, slice: cut.slice()? };
+    Ok(Answered(control.runs(&filter).await?))
+}
+
+/// Queue runs: all that are asked for, or none. A key in the header stands for
+/// all of them; each may have one of its own.
+#[utoipa::path(post, path = "/api/v1/runs", tag = "runs", operation_id = "queue_runs",
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+        description = "Sent twice with it, it is carried out once")),
+    request_body = NewRuns, responses((status = 200, body = QueuedRuns), Refused))]
+pub async fn queue(
+    Acting(control): Acting,
+    Asks(asked): Asks,
+    Json(new): Json<NewRuns>,
+) -> Answer<Answered<QueuedRuns>> {
+    Ok(Answered(control.queue_runs(&asked, new).await?))
 }
 
 /// One run.
@@ -110,7 +125,7 @@ pub async fn cancel(Acting(control): Acting, Path(run): Path<RunId>) -> Answer<A
     Ok(Answered(control.cancel_run(run).await?))
 }
 
-/// Queue a failed or cancelled run again.
+/// Queue a failed, cancelled or dead run again.
 #[utoipa::path(post, path = "/api/v1/runs/{run}/retry", tag = "runs", operation_id = "retry_run",
     params(("run" = Uuid, Path)), responses((status = 200, body = Run), Refused))]
 pub async fn retry(Acting(control): Acting, Path(run): Path<RunId>) -> Answer<Answered<Run>> {

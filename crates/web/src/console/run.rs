@@ -28,8 +28,8 @@ struct RunsPage {
 
 impl RunsPage {
     async fn load(state: &WebState, frame: Frame, only: Option<RunState>) -> Answer<Self> {
-        let filter = RunFilter { state: only, limit: 100, ..RunFilter::default() };
-        Ok(Self { frame, runs: state.control.runs(&filter).await?, only })
+        let filter = RunFilter { state: only, ..RunFilter::default() };
+        Ok(Self { frame, runs: state.control.runs(&filter).await?.items, only })
     }
 
     fn tabs(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
@@ -37,9 +37,11 @@ impl RunsPage {
             (None, "All"),
             (Some(RunState::Running), "Running"),
             (Some(RunState::Queued), "Queued"),
+            (Some(RunState::Waiting), "Waiting"),
             (Some(RunState::Succeeded), "Succeeded"),
             (Some(RunState::Failed), "Failed"),
             (Some(RunState::Cancelled), "Cancelled"),
+            (Some(RunState::Dead), "Dead"),
         ];
         let only = self.only;
         named.into_iter().map(move |(state, name)| {
@@ -96,11 +98,11 @@ impl RunPage {
     }
 
     fn may_cancel(&self) -> bool {
-        matches!(self.run.state, RunState::Queued | RunState::Running)
+        !self.run.state.ended()
     }
 
     fn may_retry(&self) -> bool {
-        matches!(self.run.state, RunState::Failed | RunState::Cancelled)
+        self.run.state.may_be_retried()
     }
 }
 

@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 
 use askama::Template;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
-use axum::http::header::{ACCEPT, COOKIE, HOST, ORIGIN, SET_COOKIE};
+use axum::http::header::{ACCEPT, COOKIE, HOST, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use control::{Kind, Principal, Session};
+use control::{Kind, Principal, Requester, Session};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
 use super::{Frame, Notice, html_with};
 use crate::WebState;
-use crate::extract::{Form, address, request_id};
-use crate::failure::{Answer, Failure};
+use crate::extract::{Form, address, peer, request_id};
+use crate::failure::{Answer, Failure, seconds};
+use crate::limit::Who;
 
 const SESSION: &str = "heddle_session";
 /// Ties the sign-in form, which has no session yet, to the browser it was sent to.
@@ -79,9 +80,13 @@ impl FromRequestParts<WebState> for Visitor {
             return Ok(known.clone());
         }
         match session(&parts.headers, state).await? {
-            None => Err(turn("/sign-in")),
+            None => {
+                state.limiter.take(Who::at(peer(parts)))?;
+                Err(turn("/sign-in"))
+            }
             Some((_, session)) if session.must_set_password => Err(turn("/password")),
             Some((_, session)) => {
+                state.limiter.take(Who::Caller(Requester::User(session.user)))?;
                 let visitor = Self { session };
                 parts.extensions.insert(visitor.clone());
                 Ok(visitor)
@@ -225,6 +230,7 @@ pub(crate) async fn sign_in(State(state): State<WebState>, request: Request) -> 
     let headers = request.headers().clone();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let address = peer.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+    state.limiter.take(Who::at(peer))?;
     let expected = cookie(&headers, DOOR).unwrap_or_default();
     let form: SignIn = match checked(request, &state, expected).await {
         Ok(form) => form,
@@ -245,8 +251,14 @@ pub(crate) async fn sign_in(State(state): State<WebState>, request: Request) -> 
             Ok((kept, dropped, Redirect::to(to)).into_response())
         }
         Err(error) => {
-            let (status, notice) = Notice::of(error.into())?;
-            door(&state, &headers, status, form.login, Some(notice))
+            let failure = Failure::from(error);
+            let wait = failure.retry_after;
+            let (status, notice) = Notice::of(failure)?;
+            let mut page = door(&state, &headers, status, form.login, Some(notice))?;
+            if let Some(wait) = wait {
+                page.headers_mut().insert(RETRY_AFTER, seconds(wait));
+            }
+            Ok(page)
         }
     }
 }

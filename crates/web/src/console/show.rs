@@ -38,11 +38,13 @@ pub(crate) fn tenant_pill(tenant: &Tenant) -> Pill {
 
 pub(crate) fn run_pill(state: &RunState) -> Pill {
     match state {
+        RunState::Waiting => Pill("", "Waiting"),
         RunState::Queued => Pill("", "Queued"),
         RunState::Running => Pill("busy", "Running"),
         RunState::Succeeded => Pill("good", "Succeeded"),
         RunState::Failed => Pill("bad", "Failed"),
         RunState::Cancelled => Pill("warn", "Cancelled"),
+        RunState::Dead => Pill("bad", "Dead"),
     }
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn run_title(run: &Run) -> String {
         RunKind::PlanRestore => "Plan a restore",
         RunKind::Restore => "Restore",
         RunKind::Expire => "Drop what is past its retention",
+        RunKind::Probe => "Probe",
     };
     what.to_owned()
 }

@@ -37,8 +37,9 @@ impl TenantPage {
         let control = &state.control;
         let tenant = control.tenant(name).await?;
         let snapshots = control.snapshots(name, &Slice::default()).await?.items;
-        let filter = RunFilter { tenant: Some(name.to_owned()), limit: 8, ..RunFilter::default() };
-        let runs = control.runs(&filter).await?;
+        let slice = Slice { after: None, limit: 8 };
+        let filter = RunFilter { tenant: Some(name.to_owned()), slice, ..RunFilter::default() };
+        let runs = control.runs(&filter).await?.items;
         let restore = control.restores(name, &Slice::default()).await?.items.into_iter().next();
         let restore = restore
             .filter(|restore| !matches!(restore.state, RestoreState::Succeeded | RestoreState::Failed));

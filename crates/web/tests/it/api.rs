@@ -1,4 +1,6 @@
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use model::ApiKeyId;
 use protocol::api::{CreatedTenant, Page, Problem, Restore, Run, Snapshot, Tenant};
 use serde_json::{Value, json};
 

@@ -148,7 +148,8 @@ async fn cookies_are_out_of_reach_and_pages_are_not_kept() {
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
 
-    let secure = web::WebState { secure_cookies: true, ..web::WebState::new(site.control.clone(), "key") };
+    let mut secure = web::WebState::new(site.control.clone(), "key");
+    secure.secure_cookies = true;
     let secure = site.with_router(web::router(secure));
     let page = Browser::new(&secure).get("/sign-in").await;
     assert!(page.header("set-cookie").contains("Secure"));

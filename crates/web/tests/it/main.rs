@@ -1,13 +1,18 @@
 //! The web against a real control on a real PostgreSQL.
 
 mod api;
+mod approvals;
+mod audit;
 mod console;
 mod contract;
 mod internal;
+mod limits;
 mod live;
+mod members;
 mod metrics;
 mod openapi;
 mod refusals;
+mod schedules;
 mod site;
 
 #[path = "../../../database/tests/it/scratch.rs"]

@@ -138,7 +138,7 @@ async fn keys(site: &Site) -> BTreeMap<&'static str, String> {
     for (login, role) in [("vera", Some(Role::Viewer)), ("dora", Some(Role::Developer)), ("otto", None)] {
         control.create_user(NewUser { login: login.into(), operator: false }).await.unwrap();
         if let Some(role) = role {
-            control.set_member("demo", login, SetMember { role, version: None }).await.unwrap();
+            control.set_member("demo", login, SetMember { role }, None).await.unwrap();
         }
         let user = admin.query_one("SELECT id FROM ops.users WHERE login = $1", &[&login]).await.unwrap();
         let person = control.acting_as(&Principal::user(UserId(user.get(0))));

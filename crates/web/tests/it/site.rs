@@ -132,7 +132,7 @@ impl Site {
 
     /// A worker, a project with a ready build, and its production environment.
     pub async fn with_environment(&self) -> Worker<'_> {
-        let register = Register { name: "host".into(), version: "0".into() };
+        let register = Register { name: "host".into(), version: "0".into(), kinds: vec![], labels: vec![] };
         let worker: Registered = self.internal("/internal/workers", &register).await;
         self.worker.set(worker.worker).expect("one worker a site");
         let worker = Worker { site: self, id: worker.worker };
@@ -156,9 +156,9 @@ pub struct Worker<'a> {
 
 impl Worker<'_> {
     pub async fn claim(&self, kind: RunKind) -> Claimed {
-        let claim = Claim { worker: self.id, kinds: vec![kind], wait_ms: 5000 };
-        let claimed: Option<Claimed> = self.site.internal("/internal/runs/claim", &claim).await;
-        claimed.unwrap_or_else(|| panic!("there is no {kind} to claim"))
+        let claim = Claim { worker: self.id, kinds: vec![kind], n: 1, previews: None, wait_ms: 5000 };
+        let mut claimed: Vec<Claimed> = self.site.internal("/internal/runs/claim", &claim).await;
+        claimed.pop().unwrap_or_else(|| panic!("there is no {kind} to claim"))
     }
 
     pub async fn record(&self, claimed: &Claimed, fact: Fact) {
@@ -168,9 +168,19 @@ impl Worker<'_> {
 
     pub async fn say(&self, claimed: &Claimed, message: &str) {
         let path = format!("/internal/runs/{}/events", claimed.run);
-        let event =
-            Event { at: Timestamp::now(), level: Level::Info, message: message.into(), progress: Some(0.5) };
-        self.site.internal::<Value>(&path, &Events { fence: claimed.fence, events: vec![event] }).await;
+        let event = Event {
+            at: Timestamp::now(),
+            level: Level::Info,
+            message: message.into(),
+            progress: Some(0.5),
+            payload: None,
+        };
+        self.site
+            .internal::<Value>(
+                &path,
+                &Events { fence: claimed.fence, first: event.at.as_microsecond(), events: vec![event] },
+            )
+            .await;
     }
 
     pub async fn finish(&self, claimed: &Claimed, outcome: Outcome) {

@@ -45,9 +45,11 @@ pub async fn take(run: &Run, cell: &Cell<'_>, client: Client) -> Result<(), Fail
             progress(done, all);
         }
     };
-    let backup = cell.archive().backup(request, report).await.doing("take a base backup")?;
+    let base = cell.archive().newest_base(cell.lineage()).await.doing("look for an earlier base backup")?;
+    let backup = cell.archive().backup_since(request, base, report).await.doing("take a base backup")?;
     run.info(format!(
-        "Base backup {}: {} MB, {} MB stored",
+        "{} {}: {} MB, {} MB stored",
+        if base.is_some() { "Changes since the last base backup," } else { "Base backup" },
         backup.id,
         backup.size >> 20,
         backup.stored >> 20

@@ -17,7 +17,7 @@ use protocol::internal::{Fact, Work};
 use crate::cell::Card;
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, remove_folder};
-use crate::layout::{cell_program, odoo_program, recovery_program};
+use crate::layout::{cell_program, init_program, odoo_program, recovery_program, template_program};
 use crate::report::Run;
 
 pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> {
@@ -37,7 +37,25 @@ pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> 
             restore::execute(host, run, &tenant, restore, state, plan, to).await
         }
         Work::Expire { tenant, clusters } => expire::execute(host, run, &tenant, &clusters).await,
+        // Not by the one; see `probe`.
+        Work::Probe(_) => Ok(()),
     }
+}
+
+/// Whether it can be left wherever it is when it does not stop by itself: the
+/// others stop where nothing of a tenant is half done, and nowhere else.
+pub fn may_be_left(work: &Work) -> bool {
+    !matches!(work, Work::Provision { .. } | Work::Restore { .. })
+}
+
+/// Stops the programs that a run left has started.
+pub async fn stop(host: &Host, work: &Work) -> Result<(), Failure> {
+    if let Work::Build { build } = work {
+        for program in [init_program(build.build), template_program(build.build)] {
+            host.clear_program(&program).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what an attempt that was killed left of cells that were never

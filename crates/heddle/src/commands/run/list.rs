@@ -1,6 +1,7 @@
 use clap::Args;
 use jiff::Timestamp;
-use model::run::RunState;
+use model::run::{RunKind, RunState};
+use uuid::Uuid;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -9,14 +10,26 @@ use crate::time::{local, rough};
 
 /// List runs, newest first
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  heddle run list --tenant acme\n  heddle run list --state failed")]
+#[command(
+    after_long_help = "Examples:\n  heddle run list --tenant acme\n  heddle run list --state failed\n  \
+                            heddle run list --project demo --kind build -n 5"
+)]
 pub struct List {
     /// Only this tenant's
     #[arg(long)]
     tenant: Option<String>,
-    /// Only those queued, running, succeeded, failed or cancelled
+    /// Only this project's
+    #[arg(long)]
+    project: Option<String>,
+    /// Only those of this kind, such as build, backup or probe
+    #[arg(long)]
+    kind: Option<RunKind>,
+    /// Only those waiting, queued, running, succeeded, failed, cancelled or dead
     #[arg(long)]
     state: Option<RunState>,
+    /// Go on after this run
+    #[arg(long, value_name = "ID")]
+    after: Option<Uuid>,
     /// At most so many
     #[arg(short = 'n', long, default_value_t = 30)]
     limit: u32,
@@ -24,9 +37,18 @@ pub struct List {
 
 impl List {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
-        let state = self.state.map(RunState::as_str);
-        let runs = context.api()?.runs(self.tenant.as_deref(), state, Some(self.limit)).await?;
-        context.output.result(&runs, |runs| {
+        let filters = [
+            ("tenant", self.tenant),
+            ("project", self.project),
+            ("kind", self.kind.map(|kind| kind.to_string())),
+            ("state", self.state.map(|state| state.to_string())),
+            ("after", self.after.map(|id| id.to_string())),
+        ];
+        let page = context.api()?.runs(&filters, self.limit).await?;
+        if let Some(next) = &page.next {
+            context.output.note(format!("There are more: go on with --after {next}"));
+        }
+        context.output.result(&page.items, |runs| {
             let rows = runs.iter().map(|run| {
                 let took = run
                     .started_at

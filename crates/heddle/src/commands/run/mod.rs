@@ -1,6 +1,7 @@
 mod cancel;
 mod follow;
 mod list;
+mod probe;
 mod retry;
 mod show;
 
@@ -17,6 +18,7 @@ pub enum Command {
     Follow(follow::Follow),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Probe(probe::Probe),
 }
 
 impl Command {
@@ -27,6 +29,7 @@ impl Command {
             Self::Follow(command) => command.run(context).await,
             Self::Cancel(command) => command.run(context).await,
             Self::Retry(command) => command.run(context).await,
+            Self::Probe(command) => command.run(context).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::follow::Wait;
 
-/// Queue a failed or cancelled run again
+/// Queue a failed, cancelled or dead run again
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  heddle run retry 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b")]
 pub struct Retry {

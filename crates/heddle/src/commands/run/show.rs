@@ -1,4 +1,5 @@
 use clap::Args;
+use model::run::Approval;
 use protocol::api::{Run, RunEvent};
 use serde::Serialize;
 use uuid::Uuid;
@@ -48,9 +49,13 @@ pub fn text(run: &Run) -> String {
         ("run", run.id.to_string()),
         ("kind", run.kind.to_string()),
         ("project", run.project.clone().unwrap_or_default()),
+        ("environment", run.environment.clone().unwrap_or_default()),
         ("tenant", run.tenant.clone().unwrap_or_default()),
         ("state", run.state.to_string()),
-        ("attempts", run.attempts.to_string()),
+        ("waits for", run.after.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        ("approval", if run.approval == Approval::None { String::new() } else { run.approval.to_string() }),
+        ("attempts", format!("{} of {}", run.attempts, run.max_attempts)),
+        ("tried again", run.run_at.map(local).unwrap_or_default()),
         ("queued", local(run.queued_at)),
         ("started", run.started_at.map(local).unwrap_or_default()),
         ("ended", run.ended_at.map(local).unwrap_or_default()),

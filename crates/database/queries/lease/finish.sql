@@ -1,0 +1,2 @@
+-- One array each: $1 runs, $2 fences, $3 states, $4 reasons, $5 hints. $6 only those that stand alone
+SELECT run, outcome FROM ops.finish_runs($1, $2, $3, $4, $5, alone => $6)

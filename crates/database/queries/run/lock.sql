@@ -1,2 +1,0 @@
--- $1 id
-SELECT state FROM ops.runs WHERE id = $1 FOR UPDATE

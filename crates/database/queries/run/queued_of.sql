@@ -1,2 +1,0 @@
--- $1 tenant
-SELECT id FROM ops.runs WHERE tenant_id = $1 AND state = 'queued' AND kind <> 'expire' ORDER BY id FOR UPDATE

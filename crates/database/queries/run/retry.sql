@@ -1,0 +1,2 @@
+-- $1 id. Its state now.
+SELECT ops.retry_run($1) AS state

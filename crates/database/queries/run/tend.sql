@@ -1,0 +1,1 @@
+SELECT due, passed, overdue FROM ops.tend_queue()
