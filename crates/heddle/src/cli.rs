@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member, policy, project, restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user, wal, worker,
+    alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member,
+    policy, project, restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user,
+    wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;

@@ -79,7 +79,8 @@ async fn a_used_platform_goes_on() {
 async fn a_newer_database_is_refused_in_a_clear_line() {
     let platform = Platform::new().await;
     platform.sql("INSERT INTO ops.schema_migrations VALUES (999, '0999_later', '\\x00')").await;
-    let error = Control::connect(&platform.scratch.url(), Settings::default()).await.err().unwrap().to_string();
+    let error =
+        Control::connect(&platform.scratch.url(), Settings::default()).await.err().unwrap().to_string();
     let newest = older::migrations().len();
     assert_eq!(
         error,
