@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use model::run::{Priority, Approval, RunKind, RunState};
+use model::run::{Approval, Priority, RunKind, RunState};
 use model::{BuildId, EnvironmentId, ProjectId, RestoreId, RunId, SnapshotId, TenantId};
 use serde_json::Value;
 use uuid::Uuid;

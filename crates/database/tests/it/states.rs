@@ -9,7 +9,7 @@ use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
-use model::run::{Level, Priority, Approval, RunKind, RunState, Stop, WorkerKind};
+use model::run::{Approval, Level, Priority, RunKind, RunState, Stop, WorkerKind};
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
