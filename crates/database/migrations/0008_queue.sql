@@ -1302,8 +1302,8 @@ BEGIN
     RETURN drain;
 END $$;
 
--- What was queued and running before.
-UPDATE ops.runs r SET lane = 1, turn = 0 WHERE r.state = 'queued';
+-- What was queued before. All others may be queued again, and need a place as well then.
+UPDATE ops.runs r SET lane = 1, turn = 0;
 SELECT ops.place_runs(ARRAY(SELECT r.id FROM ops.runs r WHERE r.state = 'queued' ORDER BY r.id));
 ALTER TABLE ops.runs VALIDATE CONSTRAINT runs_queued_has_turn;
 

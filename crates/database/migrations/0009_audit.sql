@@ -202,6 +202,11 @@ BEGIN
     IF found.id IS NULL AND target IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Said where it was refused, and, should that have been undone with what was tried, at the request's end.
+    IF EXISTS (SELECT FROM ops.audit a WHERE a.act = 'refused' AND a.at > now() - interval '1 minute'
+                                         AND a.request = ops.claim('request')) THEN
+        RETURN true;
+    END IF;
     SELECT count(*) FILTER (WHERE a.actor = ops.audit_actor()) AS of_one, count(*) AS of_all INTO so_far
     FROM ops.audit a WHERE a.act = 'refused' AND a.at > now() - interval '1 minute';
     IF so_far.of_one > of_one OR so_far.of_all > of_all THEN
