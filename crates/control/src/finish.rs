@@ -100,7 +100,7 @@ impl Control {
         let transaction = database::begin(&mut connection).await?;
         if !said.is_empty() {
             // Those that are not held are told of by their end.
-            database::event::append(&transaction, &said).await?;
+            database::event::append_last(&transaction, &said).await?;
         }
         let ended = database::lease::finish_alone(&transaction, &ends).await?;
         database::commit(transaction).await?;

@@ -771,7 +771,9 @@ END;
 CREATE FUNCTION ops.append_events(
     runs uuid[], fences bigint[], lasts bigint[], fractions double precision[],
     owners integer[], numbers bigint[], ats timestamptz[], levels text[], messages text[],
-    progress double precision[] DEFAULT NULL, payloads jsonb[] DEFAULT NULL)
+    progress double precision[] DEFAULT NULL, payloads jsonb[] DEFAULT NULL,
+    -- Their last words: probes are let go of in the same transaction, and their leases need not be kept up.
+    ending boolean DEFAULT false)
     RETURNS SETOF uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -785,7 +787,7 @@ BEGIN
     PERFORM FROM ops.leases l WHERE l.run_id = ANY (runs) ORDER BY l.run_id FOR NO KEY UPDATE;
     SELECT array_agg(COALESCE(l.project_id, '00000000-0000-0000-0000-000000000000') ORDER BY h.nth) AS projects,
            array_agg(COALESCE(l.told, 9223372036854775807) ORDER BY h.nth) AS told,
-           bool_and(l.run_id IS NOT NULL) AS whole
+           bool_and(l.run_id IS NOT NULL) AS whole, NOT (ending AND bool_and(l.kind = 'probe')) AS kept
     INTO held
     FROM unnest(runs, fences) WITH ORDINALITY AS h (run, fence, nth)
     LEFT JOIN ops.leases l ON l.run_id = h.run AND l.fence = h.fence AND (me IS NULL OR l.worker_id = me);
@@ -796,11 +798,13 @@ BEGIN
          AS e (owner, number, at, level, message, progress, payload)
     WHERE e.number > held.told[e.owner];
 
-    UPDATE ops.leases l
-    SET told = GREATEST(l.told, lasts[array_position(runs, l.run_id)]), sign_at = now(),
-        begun_at = COALESCE(l.begun_at, now())
-    WHERE l.run_id = ANY (runs) AND l.fence = fences[array_position(runs, l.run_id)]
-      AND (me IS NULL OR l.worker_id = me);
+    IF held.kept IS NOT FALSE THEN
+        UPDATE ops.leases l
+        SET told = GREATEST(l.told, lasts[array_position(runs, l.run_id)]), sign_at = now(),
+            begun_at = COALESCE(l.begun_at, now())
+        WHERE l.run_id = ANY (runs) AND l.fence = fences[array_position(runs, l.run_id)]
+          AND (me IS NULL OR l.worker_id = me);
+    END IF;
     telling := ARRAY(SELECT h.run FROM unnest(runs, fractions, held.told) AS h (run, fraction, told)
                      WHERE h.fraction IS NOT NULL AND h.told < 9223372036854775807);
     IF cardinality(telling) > 0 THEN
@@ -1241,7 +1245,8 @@ END $$;
 -- Once a second, by one at a time: runs whose time has come become claimable;
 -- those that every turn has passed come to the front again; those past their
 -- deadline are told to stop. Says how many of each.
-CREATE FUNCTION ops.tend_queue() RETURNS TABLE (due integer, passed integer, overdue integer)
+CREATE FUNCTION ops.tend_queue(lease interval DEFAULT interval '10 seconds')
+    RETURNS TABLE (due integer, passed integer, overdue integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
@@ -1281,6 +1286,8 @@ BEGIN
         passed := cardinality(moved);
         PERFORM ops.place_runs(moved);
     END IF;
+    -- The clock was put back: a lease does not live longer for it, whoever holds it extends it in time.
+    UPDATE ops.leases l SET expires_at = now() + lease WHERE l.expires_at > now() + lease + interval '1 second';
     UPDATE ops.leases l SET stop = 'deadline' WHERE l.deadline_at < now() AND l.stop IS NULL;
     GET DIAGNOSTICS overdue = ROW_COUNT;
     RETURN NEXT;
@@ -1302,8 +1309,8 @@ BEGIN
     RETURN drain;
 END $$;
 
--- What was queued and running before.
-UPDATE ops.runs r SET lane = 1, turn = 0 WHERE r.state IN ('queued', 'running');
+-- What was queued before. All others may be queued again, and need a place as well then.
+UPDATE ops.runs r SET lane = 1, turn = 0;
 SELECT ops.place_runs(ARRAY(SELECT r.id FROM ops.runs r WHERE r.state = 'queued' ORDER BY r.id));
 ALTER TABLE ops.runs VALIDATE CONSTRAINT runs_queued_has_turn;
 

@@ -156,17 +156,16 @@ async fn states_change_along_their_arrows_and_no_others() {
                 "retry" => drop(database::run::retry(on, run).await),
                 _ => drop(database::run::ready(on, run).await),
             }
-            use RunState::{Cancelled, Dead, Failed, Queued, Running, Succeeded, Waiting};
             let expected = match (from, event) {
-                (Queued, "claim") => Running,
-                (Running, "succeed") => Succeeded,
-                (Running, "fail") => Failed,
-                (Running, "die") => Dead,
-                (Running, "cancelled") => Cancelled,
-                (Running, "lose") => Queued,
-                (Waiting | Queued, "cancel") => Cancelled,
-                (Failed | Cancelled | Dead, "retry") => Queued,
-                (Waiting, "ready") => Queued,
+                (RunState::Queued, "claim") => RunState::Running,
+                (RunState::Running, "succeed") => RunState::Succeeded,
+                (RunState::Running, "fail") => RunState::Failed,
+                (RunState::Running, "die") => RunState::Dead,
+                (RunState::Running, "cancelled") => RunState::Cancelled,
+                (RunState::Running, "lose") => RunState::Queued,
+                (RunState::Waiting | RunState::Queued, "cancel") => RunState::Cancelled,
+                (RunState::Failed | RunState::Cancelled | RunState::Dead, "retry") => RunState::Queued,
+                (RunState::Waiting, "ready") => RunState::Queued,
                 _ => from,
             };
             assert_eq!(queue.state(run).await, expected, "{from} {event}");
@@ -327,9 +326,9 @@ async fn failures_are_tried_again_later_and_then_no_more() {
                 .unwrap()
                 .get(0);
             assert!(wait > least - 1.0 && wait < least * 5.0 / 3.0, "attempt {attempt}: {wait} s");
-            assert_eq!(database::run::tend(&queue.platform).await.unwrap().due, 0);
+            assert_eq!(database::run::tend(&queue.platform, LEASE).await.unwrap().due, 0);
             queue.sql("UPDATE ops.run_ready SET run_at = now(); UPDATE ops.runs SET run_at = now()").await;
-            assert_eq!(database::run::tend(&queue.platform).await.unwrap().due, 1);
+            assert_eq!(database::run::tend(&queue.platform, LEASE).await.unwrap().due, 1);
         }
     }
     assert_eq!(queue.state(run).await, RunState::Dead);
@@ -507,7 +506,7 @@ async fn leases_are_taken_back_and_old_fences_refused() {
     queue.sql("UPDATE ops.leases SET begun_at = now() WHERE sign_at < now() - interval '30 minutes'").await;
     queue.sql(&ago("deadline_at", "1 second", 2)).await;
     queue.sql(&ago("expires_at", "1 second", 3)).await;
-    let tended = database::run::tend(&queue.platform).await.unwrap();
+    let tended = database::run::tend(&queue.platform, LEASE).await.unwrap();
     assert_eq!(tended.overdue, 1);
     let heard = database::lease::extend(&queue.platform, &beats[2..], LEASE).await.unwrap();
     assert_eq!(heard[0].stop, Some(Stop::Deadline));
