@@ -616,7 +616,7 @@ fn states(scene: &Scene<'_>) -> Vec<Row> {
         stale(
             "an event with a stale fence",
             "events",
-            json!({"fence": fence, "events": [{"at": "2026-11-21T11:35:51Z", "level": "info", "message": "late"}]}),
+            json!({"fence": fence, "first": 1, "events": [{"at": "2026-11-21T11:35:51Z", "level": "info", "message": "late"}]}),
         ),
         environment("a build of nobody", "*", nobody, 404, "not-found"),
         environment("a build that is no id", "*", "seven", 422, "invalid"),
