@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::people::{
-    DEVELOPER, OTHER_PROJECT, PRODUCTION, PROJECT, People, STAGING, STRANGER, TESTER, TEST_TENANT,
+    DEVELOPER, OTHER_PROJECT, PRODUCTION, PROJECT, People, STAGING, STRANGER, TEST_TENANT, TESTER,
 };
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -138,7 +138,11 @@ async fn states_change_along_their_arrows_and_no_others() {
                 }
                 "fail" => finish(RunState::Failed).await,
                 "die" => {
-                    queue.sql(&format!("UPDATE ops.runs SET max_attempts = 2, attempts = 2 WHERE id = '{run}'")).await;
+                    queue
+                        .sql(&format!(
+                            "UPDATE ops.runs SET max_attempts = 2, attempts = 2 WHERE id = '{run}'"
+                        ))
+                        .await;
                     finish(RunState::Failed).await;
                 }
                 "cancelled" => finish(RunState::Cancelled).await,
@@ -147,7 +151,8 @@ async fn states_change_along_their_arrows_and_no_others() {
                     for lost in database::lease::lost(on, 10, never, None).await.unwrap() {
                         let (run, fence) = (lost.run, lost.fence);
                         let note = "lost".to_owned();
-                        let taken = Taken { run, fence, state: RunState::Queued, reason: None, hint: None, note };
+                        let taken =
+                            Taken { run, fence, state: RunState::Queued, reason: None, hint: None, note };
                         database::lease::take(on, &[taken]).await.unwrap();
                     }
                 }
@@ -184,7 +189,11 @@ async fn in_state(queue: &Queue, state: RunState) -> RunId {
     match state {
         RunState::Queued => {}
         RunState::Waiting => {
-            queue.sql(&format!("DELETE FROM ops.run_ready; UPDATE ops.runs SET state = 'waiting' WHERE id = '{run}'")).await;
+            queue
+                .sql(&format!(
+                    "DELETE FROM ops.run_ready; UPDATE ops.runs SET state = 'waiting' WHERE id = '{run}'"
+                ))
+                .await;
         }
         RunState::Running => drop(queue.claim(1).await),
         RunState::Cancelled => drop(database::run::cancel(&queue.platform, run, "why").await.unwrap()),
@@ -235,7 +244,10 @@ async fn racing_claimers_share_a_batch_and_double_none() {
     let runs: HashSet<_> = done.iter().map(|(run, _)| *run).collect();
     let fences: HashSet<_> = done.iter().map(|(_, fence)| *fence).collect();
     assert_eq!((done.len(), runs.len(), fences.len()), (RUNS, RUNS, RUNS));
-    assert_eq!(queue.number("SELECT count(*) FROM ops.runs WHERE state = 'succeeded' AND attempts = 1").await, 2000);
+    assert_eq!(
+        queue.number("SELECT count(*) FROM ops.runs WHERE state = 'succeeded' AND attempts = 1").await,
+        2000
+    );
     queue.holds_together().await;
 }
 
@@ -353,13 +365,16 @@ async fn the_order_is_lanes_then_projects_in_turn_then_ids() {
             Uuid::from_u128(13)
         ))
         .await;
-    let preview = NewRun { environment: Some(EnvironmentId(Uuid::from_u128(13))), priority: Some(Priority::High), ..probe() };
+    let preview = NewRun {
+        environment: Some(EnvironmentId(Uuid::from_u128(13))),
+        priority: Some(Priority::High),
+        ..probe()
+    };
     let preview = queue.queue(vec![preview]).await[0];
     let low = queue.queue(vec![NewRun { priority: Some(Priority::Low), ..probe() }]).await[0];
     let bulk = queue.probes(4).await;
-    let other: Vec<RunId> = queue
-        .queue((0..2).map(|_| NewRun { project: ProjectId(OTHER_PROJECT), ..probe() }).collect())
-        .await;
+    let other: Vec<RunId> =
+        queue.queue((0..2).map(|_| NewRun { project: ProjectId(OTHER_PROJECT), ..probe() }).collect()).await;
     let high = queue.queue(vec![NewRun { priority: Some(Priority::High), ..probe() }]).await[0];
     let mut order = Vec::new();
     while let Some(claimed) = queue.claim(1).await.pop() {
@@ -459,7 +474,8 @@ async fn keys_and_unique_runs_are_queued_once() {
     let unique = || NewRun { unique_key: Some("nightly".into()), ..probe() };
     let live = queue.queue(vec![unique()]).await[0];
     let second = unique();
-    let busy = database::run::queue(&queue.platform, "platform", std::slice::from_ref(&second)).await.unwrap();
+    let busy =
+        database::run::queue(&queue.platform, "platform", std::slice::from_ref(&second)).await.unwrap();
     assert_eq!(busy, [(second.id, Unqueued::Busy(Some(live)))]);
     database::run::cancel(&queue.platform, live, "why").await.unwrap();
     queue.queue(vec![unique()]).await;
@@ -555,14 +571,18 @@ async fn nobody_asks_beyond_their_permissions() {
         Ok(run) => panic!("{run} was queued"),
     };
     let mine = ask(TESTER, probe()).await.unwrap();
-    let requester = format!("SELECT count(*) FROM ops.runs WHERE id = '{mine}' AND requester = 'user:{TESTER}'");
+    let requester =
+        format!("SELECT count(*) FROM ops.runs WHERE id = '{mine}' AND requester = 'user:{TESTER}'");
     assert_eq!(queue.number(&requester).await, 1, "a user is the requester, whatever is said");
     let live = NewRun { environment: Some(EnvironmentId(PRODUCTION)), ..probe() };
     assert_eq!(refused(ask(TESTER, live.clone()).await), database::Refused::Forbidden);
     ask(DEVELOPER, NewRun { id: RunId::new(), ..live }).await.unwrap();
     assert_eq!(refused(ask(STRANGER, probe()).await), database::Refused::Missing, "it is not even seen");
     // Neither another project's things, under one's own project's name.
-    let stolen = NewRun { project: ProjectId(OTHER_PROJECT), ..NewRun::new(ProjectId(OTHER_PROJECT), About::Backup(TenantId(TEST_TENANT))) };
+    let stolen = NewRun {
+        project: ProjectId(OTHER_PROJECT),
+        ..NewRun::new(ProjectId(OTHER_PROJECT), About::Backup(TenantId(TEST_TENANT)))
+    };
     assert!(matches!(
         refused(ask(STRANGER, stolen).await),
         database::Refused::Missing | database::Refused::Forbidden
