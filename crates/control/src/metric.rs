@@ -108,8 +108,15 @@ impl Metrics {
         }
     }
 
-    pub fn claimed(&self, kind: RunKind) {
-        self.claims.get_or_create(&labels([("kind", kind.as_str())])).inc();
+    pub fn claimed(&self, kind: RunKind, count: u64) {
+        self.claims.get_or_create(&labels([("kind", kind.as_str())])).inc_by(count);
+    }
+
+    /// Of runs that stand alone; how long each took is not looked at.
+    pub fn finished_alone(&self, kind: RunKind, state: RunState, count: u64) {
+        self.finished
+            .get_or_create(&labels([("kind", kind.as_str()), ("state", state.as_str())]))
+            .inc_by(count);
     }
 
     pub fn finished(&self, kind: RunKind, state: RunState, started: Timestamp) {
@@ -172,10 +179,10 @@ impl Control {
     async fn queue(&self, gauges: &mut Gauges) -> Result<()> {
         let runs = database::metric::runs(&self.database().await?).await?;
         let queued = || runs.iter().filter(|runs| runs.state == RunState::Queued);
-        let depth: i64 = queued().map(|runs| runs.count).sum();
+        let depth: i64 = queued().map(|runs| runs.count - runs.held).sum();
         let oldest = queued().map(|runs| runs.oldest).fold(0.0, f64::max);
         gauges.one("queue_depth", "Runs that wait for a worker", depth as f64);
-        gauges.one("queue_oldest_seconds", "Since the oldest of them was queued", oldest);
+        gauges.one("queue_oldest_seconds", "For how long the oldest of them could have run", oldest);
         let family = gauges.family("runs", "Runs that have not ended");
         for runs in &runs {
             let of = labels([("kind", runs.kind.as_str()), ("state", runs.state.as_str())]);

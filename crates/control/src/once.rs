@@ -101,6 +101,12 @@ impl Once {
     ) -> Result<Queued> {
         let mut new = NewRun::new(project, about);
         new.payload = Some(payload);
+        self.queue_run(on, new).await
+    }
+
+    /// As `queue`, with all that can be said of a run.
+    pub async fn queue_run(&self, on: &impl On, mut new: NewRun) -> Result<Queued> {
+        let about = new.about;
         new.key = self.key.clone();
         let id = new.id;
         let unqueued = database::run::queue(on, &self.requester, &[new]).await?;

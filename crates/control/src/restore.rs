@@ -1,4 +1,4 @@
-use database::run::About;
+use database::run::{About, NewRun};
 use jiff::{Timestamp, Unit};
 use model::access::Permission;
 use model::restore::{RestoreState, Target};
@@ -8,6 +8,7 @@ use model::{RestoreId, RunId};
 use protocol::api::{NewRestore, Page, Restore, RestorePlan};
 use serde_json::json;
 
+use crate::maintenance_window::held_until;
 use crate::matter::expect;
 use crate::once::{Once, Queued};
 use crate::permit::missed;
@@ -62,10 +63,20 @@ impl Control {
         }
     }
 
-    /// Says yes to the plan: queues the run that carries it out.
+    /// Says yes to the plan: queues the run that carries it out. Where
+    /// maintenance windows are defined and none is open, it waits for one.
     pub async fn confirm_restore(&self, asked: &Asked, restore: RestoreId) -> Result<Restore> {
+        self.confirm(asked, restore, false).await
+    }
+
+    /// The same without waiting for a maintenance window. That is kept with the run.
+    pub async fn confirm_restore_now(&self, asked: &Asked, restore: RestoreId) -> Result<Restore> {
+        self.confirm(asked, restore, true).await
+    }
+
+    async fn confirm(&self, asked: &Asked, restore: RestoreId, now: bool) -> Result<Restore> {
         let mut connection = self.database().await?;
-        let once = Once::new(asked, "confirm", &restore.to_string(), &())?;
+        let once = Once::new(asked, if now { "confirm now" } else { "confirm" }, &restore.to_string(), &())?;
         if once.before(&connection).await?.is_some() {
             return shown(get(&connection, restore).await?);
         }
@@ -82,8 +93,18 @@ impl Control {
         confirmable(&transaction, &found).await?;
         crate::snapshot::serves(&tenant)?;
         still_fits(&found, &tenant)?;
-        let about = About::Restore(tenant.id, found.id);
-        match once.queue(&transaction, tenant.project_id, about, json!({})).await? {
+        let mut run = NewRun::new(tenant.project_id, About::Restore(tenant.id, found.id));
+        let held = held_until(&transaction, RunKind::Restore, tenant.environment_id).await?;
+        match held {
+            Some(opens) if now => {
+                let what = format!("{what} outside of its maintenance windows");
+                self.permit_in(&transaction, tenant.environment_id, place, Permission::Operate, &what)
+                    .await?;
+                run.metadata = Some(json!({"maintenance_window": "overridden", "opens_at": opens}));
+            }
+            opens => run.run_at = opens,
+        }
+        match once.queue_run(&transaction, run).await? {
             Queued::New(_) => {}
             Queued::Before(_) => return shown(found),
             Queued::Busy(kind) => return Err(crate::run::busy(&tenant.name, kind)),

@@ -1,7 +1,7 @@
 //! Schedules: what people set, and what one of its times queues.
 
 use database::On;
-use database::run::About;
+use database::run::{About, NewRun};
 use database::schedule::{NewSchedule as Row, Schedule as Stored, Set};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -227,6 +227,7 @@ impl Control {
         let states: &[TenantState] = match schedule.action {
             Action::Snapshot => &[TenantState::Active, TenantState::Suspended],
             Action::Backup => &[TenantState::Active],
+            Action::Probe => return self.fire_probe(on, schedule, by, key).await,
         };
         let tenants = database::schedule::tenants(on, schedule.id, states).await?;
         let mut fired = Fired { tenants: tenants.len(), ..Fired::default() };
@@ -238,6 +239,7 @@ impl Control {
             }
             let about = match schedule.action {
                 Action::Backup => About::Backup(tenant),
+                Action::Probe => About::Probe,
                 Action::Snapshot => match self.new_snapshot(on, schedule, tenant, at).await? {
                     Some(snapshot) => About::Snapshot(tenant, snapshot),
                     None => {
@@ -254,6 +256,22 @@ impl Control {
                 Queued::Before(run) => fired.runs.push(run.id),
                 Queued::Busy(kind) => fired.left_out.push(format!("{name} has a {kind} run under way")),
             }
+        }
+        Ok(fired)
+    }
+
+    /// Of no tenant, and so one run.
+    async fn fire_probe(&self, on: &impl On, schedule: &Stored, by: Requester, key: &str) -> Result<Fired> {
+        let mut run = NewRun::new(schedule.project_id, About::Probe);
+        run.environment = schedule.environment_id;
+        let mut fired = Fired { tenants: 1, ..Fired::default() };
+        match Once::under(by, key.to_owned()).queue_run(on, run).await? {
+            Queued::New(run) => {
+                fired.runs.push(run);
+                fired.new += 1;
+            }
+            Queued::Before(run) => fired.runs.push(run.id),
+            Queued::Busy(kind) => fired.left_out.push(format!("a {kind} run is under way")),
         }
         Ok(fired)
     }

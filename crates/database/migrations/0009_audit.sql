@@ -349,8 +349,9 @@ BEGIN
         END IF;
         EXECUTE format(
             $make$
+            -- What changes rows may have its own ways of joining; before and after of many are joined by hashing.
             CREATE OR REPLACE FUNCTION ops.%I() RETURNS trigger
-                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS %L
+                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_hashjoin = on AS %L
             $make$,
             'audit_of_' || found.name, format('BEGIN %s END IF; RETURN NULL; END', branches));
         EXECUTE format('REVOKE ALL ON FUNCTION ops.%I() FROM PUBLIC', 'audit_of_' || found.name);

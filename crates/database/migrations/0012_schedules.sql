@@ -11,7 +11,8 @@ CREATE TABLE ops.schedules (
     environment_id uuid,
     tenant_id      uuid,
     name           text NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
-    action         text NOT NULL CONSTRAINT schedules_action_written CHECK (action IN ('snapshot', 'backup')),
+    action         text NOT NULL CONSTRAINT schedules_action_written 
+                   CHECK (action IN ('snapshot', 'backup', 'probe')),
     cron           text NOT NULL CHECK (length(cron) BETWEEN 1 AND 100),
     -- A name of the IANA time zone database.
     zone           text NOT NULL CHECK (length(zone) BETWEEN 1 AND 60),

@@ -16,6 +16,7 @@ const WORSEN: Query = query!("alert/worsen");
 const QUIET: Query = query!("alert/quiet");
 const RESOLVE: Query = query!("alert/resolve");
 const ACKNOWLEDGE: Query = query!("alert/acknowledge");
+const QUEUED: Query = query!("alert/queued");
 const STALE_RUNS: Query = query!("alert/stale_runs");
 const DEAD_RUNS: Query = query!("alert/dead_runs");
 const LOST_WORKERS: Query = query!("alert/lost_workers");
@@ -144,6 +145,11 @@ impl Read for Fact<StaleRun> {
             silent: seconds(columns, "silent")?,
         }))
     }
+}
+
+/// Runs that a worker could take.
+pub async fn queued(on: &impl On) -> Result<i64> {
+    Ok(QUEUED.one::<Only<i64>>(on, &[]).await?.0)
 }
 
 pub async fn stale_runs(on: &impl On, now: Timestamp) -> Result<Vec<StaleRun>> {

@@ -27,7 +27,9 @@ pub struct Runs {
     pub kind: RunKind,
     pub state: RunState,
     pub count: i64,
-    /// Seconds since the oldest of them was queued.
+    /// Of those, how many are for a later time.
+    pub held: i64,
+    /// Seconds for which the oldest of the others could have run.
     pub oldest: f64,
 }
 
@@ -37,6 +39,7 @@ impl Read for Runs {
             kind: columns.written("kind")?,
             state: columns.written("state")?,
             count: columns.get("runs")?,
+            held: columns.get("held")?,
             oldest: columns.get("oldest")?,
         })
     }

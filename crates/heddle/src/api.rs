@@ -213,8 +213,11 @@ impl Api {
         self.get(&["restores", &id.to_string()]).await
     }
 
-    pub async fn confirm_restore(&self, id: Uuid) -> Result<Restore> {
-        self.ask(&["restores", &id.to_string(), "confirm"], &json!({})).await
+    /// `now`: without waiting for a maintenance window.
+    pub async fn confirm_restore(&self, id: Uuid, now: bool) -> Result<Restore> {
+        let path = path(&["restores", &id.to_string(), "confirm"]);
+        let path = query(path, &[("now", now.then(|| "true".to_owned()))]);
+        self.client.post_once(&path, &json!({}), &Uuid::now_v7().to_string()).await
     }
 
     pub async fn schedules(&self, project: Option<&str>) -> Result<Vec<Schedule>> {

@@ -762,8 +762,8 @@ pub struct NewSchedule {
     /// Names it in the project, and begins the names of its snapshots.
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,39}$", example = "nightly")]
     pub name: String,
-    /// `snapshot` or `backup`
-    #[schema(value_type = String, pattern = "^(snapshot|backup)$", example = "snapshot")]
+    /// `snapshot`, `backup` or `probe`
+    #[schema(value_type = String, pattern = "^(snapshot|backup|probe)$", example = "snapshot")]
     pub action: Action,
     /// Only this environment's tenants; the name without the project's.
     #[serde(default)]
@@ -795,7 +795,7 @@ pub struct NewSchedule {
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup)$")]
+    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup|probe)$")]
     pub action: Option<Action>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 100, example = "30 2 * * 1-5")]

@@ -29,7 +29,7 @@ pub async fn tick_at(control: &Control, now: Timestamp) -> Result<Outcome> {
     let database = control.database().await?;
     let thresholds = control.settings().alerts;
     let facts = Facts {
-        queued: u64::try_from(database::run::counts(&database).await?.queued).unwrap_or(0),
+        queued: u64::try_from(database::alert::queued(&database).await?).unwrap_or(0),
         stale_runs: database::alert::stale_runs(&database, now).await?,
         dead_runs: database::alert::dead_runs(&database, now).await?,
         lost_workers: database::alert::lost_workers(&database, now).await?,

@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 mod history;
 mod inputs;
+mod maintenance;
 #[path = "../../../database/tests/it/older.rs"]
 #[allow(dead_code)]
 mod older;

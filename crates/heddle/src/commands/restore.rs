@@ -36,6 +36,9 @@ pub struct Restore {
     /// Act without asking
     #[arg(long)]
     yes: bool,
+    /// Do not wait for a maintenance window
+    #[arg(long)]
+    now: bool,
     #[command(flatten)]
     wait: Wait,
 }
@@ -79,8 +82,16 @@ impl Restore {
         } else if !context.output.json {
             context.output.note(text(&restore));
         }
-        restore = api.confirm_restore(restore.id).await?;
-        if self.wait.wanted() {
+        restore = api.confirm_restore(restore.id, self.now).await?;
+        let run = api.run(restore.run).await?;
+        if let Some(opens) = run.run_at.filter(|at| !run.state.ended() && *at > Timestamp::now()) {
+            context.output.note(format!(
+                "It waits for a maintenance window, which opens {}. Without waiting: cancel the run {}, and ask \
+                 again with --now.\n",
+                local(opens),
+                run.id
+            ));
+        } else if self.wait.wanted() {
             context.follow(&api, restore.run, &format!("the restore of {}", restore.tenant)).await?;
             restore = api.restore(restore.id).await?;
         }

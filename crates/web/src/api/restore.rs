@@ -3,6 +3,9 @@ use axum::http::StatusCode;
 use model::RestoreId;
 use protocol::api::{NewRestore, Page, Restore};
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::Refused;
 use super::list::Cut;
 use crate::extract::{Acting, Asks, Json, Path, Query};
@@ -42,9 +45,18 @@ pub async fn get(Acting(control): Acting, Path(restore): Path<RestoreId>) -> Ans
     Ok(Answered(control.restore(restore).await?))
 }
 
-/// Say yes to the plan: its run carries it out.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Confirm {
+    /// Wait for no maintenance window, which takes the permission `operate`; kept with the run.
+    #[serde(default)]
+    #[param(value_type = Option<bool>, default = false)]
+    pub now: bool,
+}
+
+/// Say yes to the plan: its run carries it out, in a maintenance window if there are any.
 #[utoipa::path(post, path = "/api/v1/restores/{restore}/confirm", tag = "restores", operation_id = "confirm_restore",
-    params(("restore" = Uuid, Path),
+    params(("restore" = Uuid, Path), Confirm,
         ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
             description = "Sent twice with it, it is carried out once")),
     responses((status = 200, body = Restore), Refused))]
@@ -52,6 +64,10 @@ pub async fn confirm(
     Acting(control): Acting,
     Asks(asked): Asks,
     Path(restore): Path<RestoreId>,
+    Query(confirm): Query<Confirm>,
 ) -> Answer<Answered<Restore>> {
-    Ok(Answered(control.confirm_restore(&asked, restore).await?))
+    Ok(Answered(match confirm.now {
+        true => control.confirm_restore_now(&asked, restore).await?,
+        false => control.confirm_restore(&asked, restore).await?,
+    }))
 }

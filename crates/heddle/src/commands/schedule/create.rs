@@ -19,7 +19,7 @@ pub struct Create {
     /// Its name, with the project's
     #[arg(value_name = "PROJECT/SCHEDULE")]
     schedule: InProject,
-    /// What it queues: snapshot or backup
+    /// What it queues: snapshot, backup or probe
     action: Action,
     /// Minute, hour, day of the month, month and weekday; or @hourly, @daily, @weekly, @monthly
     #[arg(long, value_name = "EXPRESSION")]
