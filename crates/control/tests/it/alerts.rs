@@ -210,8 +210,8 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
     // It has said something since.
     platform
         .sql(
-            "INSERT INTO ops.run_events (run_id, at, level, message)
-              SELECT id, now(), 'info', 'working' FROM ops.runs WHERE state = 'running'",
+            "INSERT INTO ops.run_events (run_id, project_id, at, level, message)
+              SELECT id, project_id, now(), 'info', 'working' FROM ops.runs WHERE state = 'running'",
         )
         .await;
     let later = now(&platform).await + 5.seconds();

@@ -6,10 +6,10 @@ mod approvals;
 mod audit;
 mod history;
 mod inputs;
+mod maintenance;
 #[path = "../../../database/tests/it/older.rs"]
 #[allow(dead_code)]
 mod older;
-mod maintenance;
 mod people;
 mod platform;
 mod queue;
