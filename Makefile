@@ -44,6 +44,12 @@ bench-host: ## print the times of docs/benchmarks.md
 	@$(MAKE) --no-print-directory release
 	@exec $(walk) bench --heddle '$(target)/release/heddle' --odoo "$(odoo)"
 
+.PHONY: bench-queue
+bench-queue: ## print the queue's table of docs/benchmarks.md, beside Graphile Worker; HELD_SECONDS=
+	@scripts/prepare.sh bench-queue
+	@$(MAKE) --no-print-directory release
+	@exec $(walk) bench-queue --heddle '$(target)/release/heddle' --graphile "$$(scripts/prepare.sh graphile)" $(if $(ONLY),--only '$(ONLY)')
+
 .PHONY: check-odoo
 check-odoo: ## walk through it all with any Odoo: ODOO=PATH of its tree or virtual environment
 	@[ -n '$(ODOO)' ] || { echo 'error: which Odoo?' >&2; echo 'hint: make check-odoo ODOO=/path/to/odoo' >&2; exit 2; }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# scripts/prepare.sh demo|test|lint: installs what is missing for it, on
-# Debian 12 through apt as root (or with sudo), the rest into a cache outside
-# the checkout. Says what it does; does nothing where nothing is missing.
+# scripts/prepare.sh demo|test|lint|bench-queue: installs what is missing for
+# it, on Debian 12 through apt as root (or with sudo), the rest into a cache
+# outside the checkout. Says what it does; does nothing where nothing is missing.
 #
-# scripts/prepare.sh odoo|schemathesis: prints where it is (or would be).
+# scripts/prepare.sh odoo|schemathesis|graphile: prints where it is (or would be).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -89,6 +89,16 @@ prometheus() {
     fi
 }
 
+# The clocks of the chaos test jump with it.
+faketime() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || install_packages libfaketime
+}
+
+node() {
+    if command -v node >/dev/null && command -v npm >/dev/null; then return; fi
+    install_packages nodejs npm
+}
+
 # --- Tools in the cache
 
 uv_bin() { # the folder with uv in it
@@ -132,6 +142,26 @@ schemathesis() {
         -r "$contract/requirements.txt" >&2
     # Whole or not at all; somebody else may have been quicker.
     mv -T "$new" "$target" 2>/dev/null || rm -rf "$new"
+}
+
+# --- Graphile Worker, which `make bench-queue` measures beside Heddle
+
+graphile_target() {
+    printf '%s/tools/graphile-%s\n' "$cache" "$(cat "$here"/tests/peers/graphile/* | sha256sum | cut -c1-12)"
+}
+
+graphile() {
+    local target
+    target=$(graphile_target)
+    if [ -e "$target/node_modules" ]; then return; fi
+    node
+    say "installing Graphile Worker from npm into $target"
+    rm -rf "$target.new"
+    mkdir -p "$target.new"
+    cp "$here"/tests/peers/graphile/* "$target.new"
+    (cd "$target.new" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+    rm -rf "$target"
+    mv "$target.new" "$target"
 }
 
 # A server that speaks S3, for the repository's tests.
@@ -185,10 +215,16 @@ test)
     postgres
     python
     browser
+    faketime
     schemathesis
     seaweedfs
     prometheus
     odoo
+    ;;
+bench-queue)
+    compiler
+    postgres
+    graphile
     ;;
 lint)
     compiler
@@ -199,6 +235,9 @@ odoo)
     ;;
 schemathesis)
     schemathesis_target
+    ;;
+graphile)
+    graphile_target
     ;;
 *)
     sed -n '2,6s/^# \{0,1\}//p' "$0" >&2

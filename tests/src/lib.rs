@@ -4,6 +4,7 @@
 
 pub mod bad_input;
 pub mod bench;
+pub mod chaos;
 pub mod console;
 pub mod faults;
 pub mod full_disk;
@@ -12,7 +13,9 @@ pub mod house;
 pub mod isolation;
 pub mod live;
 pub mod load;
+pub mod management;
 pub mod platform;
+pub mod queue;
 pub mod routing;
 pub mod rpc;
 pub mod state;

@@ -1,4 +1,4 @@
-//! `make demo`, `make check-odoo` and `make bench-host`.
+//! `make demo`, `make check-odoo`, `make bench-host` and `make bench-queue`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser};
 use walk::house::{House, MODULES};
 use walk::platform::Platform;
+use walk::queue::Part;
 
 #[derive(Parser)]
 #[command(about = "Hosts two tenants of a real Odoo with Heddle, and walks through what it does")]
@@ -37,6 +38,18 @@ enum Cli {
         /// How often each thing is measured
         #[arg(long, default_value_t = 7)]
         rounds: usize,
+    },
+    /// Measure the queue beside Graphile Worker, in a folder that is removed
+    BenchQueue {
+        /// The heddle binary
+        #[arg(long)]
+        heddle: PathBuf,
+        /// The folder with Graphile Worker and its worker.mjs
+        #[arg(long)]
+        graphile: PathBuf,
+        /// Only these parts
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<Part>,
     },
 }
 
@@ -74,6 +87,14 @@ async fn run() -> Result<()> {
             let platform = Platform::start(&with.heddle, scratch.data(), &[]).await?;
             let house = House::move_in(platform, &with.odoo, None, MODULES).await?;
             let met = walk::bench::host(&with.heddle, house, rounds).await?;
+            scratch.remove()?;
+            anyhow::ensure!(met, "a gate was missed");
+            Ok(())
+        }
+        Cli::BenchQueue { heddle, graphile, only } => {
+            let scratch = Scratch::new("bench")?;
+            let top = scratch.data().parent().context("the scratch folder")?;
+            let met = walk::queue::run(&heddle, &graphile, top, &only).await?;
             scratch.remove()?;
             anyhow::ensure!(met, "a gate was missed");
             Ok(())

@@ -15,6 +15,7 @@ mod finding;
 mod history;
 mod key;
 mod object;
+mod pace;
 mod record;
 mod repository;
 mod seal;

@@ -341,7 +341,7 @@ mod tests {
         let mut state = 77_u64;
         let mut next = |place: usize| {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            if place / 5000 % 2 == 0 { b'x' } else { (state >> 56) as u8 }
+            if (place / 5000).is_multiple_of(2) { b'x' } else { (state >> 56) as u8 }
         };
         (0..length).map(&mut next).collect()
     }

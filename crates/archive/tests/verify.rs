@@ -169,7 +169,7 @@ async fn every_kind_of_damage_is_found_by_name_and_place() {
     let stranger = TenantId::new();
     let unknown = house.read(&root).verify(Some(stranger), &|_, _| {}).unwrap_err();
     assert!(unknown.to_string().contains(&stranger.to_string()));
-    Repository::open(house.scratch.path(), house.keys()).err().expect("a folder that is no repository");
+    Repository::open(house.scratch.path(), house.keys()).expect_err("a folder that is no repository");
 
     // Another tenant, whose lineage can be copied.
     let theirs = support::a_lineage(stranger);

@@ -51,6 +51,10 @@ impl Control {
                 return Ok(Vec::new());
             }
             self.told();
+            for kind in &claim.kinds {
+                let count = looked.iter().filter(|run| run.kind == *kind).count();
+                self.metrics().claimed(*kind, count as u64);
+            }
             let mut claimed = Vec::with_capacity(looked.len());
             for run in looked {
                 match self.claimed(&run).await {
@@ -67,7 +71,6 @@ impl Control {
     }
 
     async fn claimed(&self, run: &database::lease::Claimed) -> Result<Claimed> {
-        self.metrics().claimed(run.kind);
         let work = if run.kind.stands_alone() {
             // What it was asked with is not always something that it understands.
             let probe = serde_json::from_value(run.metadata.clone()).unwrap_or_else(|_| Probe::default());

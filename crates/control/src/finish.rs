@@ -1,7 +1,7 @@
 use database::event::Said;
 use database::lease::{End, Ended};
 use model::RunId;
-use model::run::RunState;
+use model::run::{RunKind, RunState};
 use protocol::internal::{Finish, ManyFinishes, Outcome, RunFinish, Stale};
 
 use crate::matter::Matter;
@@ -100,13 +100,19 @@ impl Control {
         let transaction = database::begin(&mut connection).await?;
         if !said.is_empty() {
             // Those that are not held are told of by their end.
-            database::event::append(&transaction, &said).await?;
+            database::event::append_last(&transaction, &said).await?;
         }
         let ended = database::lease::finish_alone(&transaction, &ends).await?;
         database::commit(transaction).await?;
         drop(connection);
         daemon::fault::reach("control.finish").await;
         self.told();
+        for state in RunState::ALL {
+            let count = ends.iter().filter(|end| end.state == *state).count();
+            if count > 0 {
+                self.metrics().finished_alone(RunKind::Probe, *state, count as u64);
+            }
+        }
         // What waited for them may be claimed.
         self.queued();
         let stale = ended.into_iter().filter(|(_, ended)| *ended == Ended::Stale).map(|(run, _)| run);

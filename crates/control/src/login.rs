@@ -37,10 +37,11 @@ impl Control {
     /// Revokes the key that it acts by. Not the installation's own: the host's
     /// commands would lose theirs.
     pub async fn log_out(&self) -> Result<()> {
-        let (Requester::ApiKey(key), Some(_)) = (self.requester(), self.claims.user) else {
+        let (Requester::ApiKey(key), Some(user)) = (self.requester(), self.claims.user) else {
             let detail = "this is no key that somebody has logged in with";
             return Err(Refusal::invalid(detail).hint("an API key is ended by revoking it").into());
         };
-        self.revoke_api_key(key).await.map(drop)
+        // In the user's name: the key itself sees nothing any more once it is revoked.
+        self.acting_as(&Principal::user(user)).revoke_api_key(key).await.map(drop)
     }
 }

@@ -108,8 +108,15 @@ impl Metrics {
         }
     }
 
-    pub fn claimed(&self, kind: RunKind) {
-        self.claims.get_or_create(&labels([("kind", kind.as_str())])).inc();
+    pub fn claimed(&self, kind: RunKind, count: u64) {
+        self.claims.get_or_create(&labels([("kind", kind.as_str())])).inc_by(count);
+    }
+
+    /// Of runs that stand alone; how long each took is not looked at.
+    pub fn finished_alone(&self, kind: RunKind, state: RunState, count: u64) {
+        self.finished
+            .get_or_create(&labels([("kind", kind.as_str()), ("state", state.as_str())]))
+            .inc_by(count);
     }
 
     pub fn finished(&self, kind: RunKind, state: RunState, started: Timestamp) {

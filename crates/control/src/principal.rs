@@ -83,7 +83,7 @@ impl Control {
     }
 
     /// The same control, for somebody of whom nothing is known but the address.
-    pub(crate) fn from_address(&self, address: &str) -> Self {
+    pub(crate) fn for_stranger_at(&self, address: &str) -> Self {
         self.claiming(Claims { address: Some(address.to_owned()), ..Claims::platform() })
     }
 

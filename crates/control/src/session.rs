@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use model::UserId;
 
-use crate::{Control, Error, Kind, Refusal, Result, permit, secret};
+use crate::{Control, Error, Kind, Refusal, Result, secret};
 
 /// Fewer characters are guessed too easily.
 const SHORTEST_PASSWORD: usize = 12;
@@ -64,7 +64,7 @@ impl Control {
             if let Some(left) = database::sign_in_failure::locked(&database, &login, &address).await? {
                 drop(database);
                 let attempt = format!("sign in as {login}: locked out");
-                self.from_address(&address).record_refusal(&attempt, None).await?;
+                self.for_stranger_at(&address).record_refusal(&attempt, None).await?;
                 return Err(locked(left).into());
             }
             return Err(Refusal::new(Kind::Unauthenticated, "the login or the password is wrong")

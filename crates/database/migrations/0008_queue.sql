@@ -7,9 +7,9 @@
 --   running    has a row in ops.leases, under a fence that only grows
 --
 -- Refusals have codes of their own, which control tells clients apart by:
---   HD404 there is no such thing      HD410 the lease is another's by now
---   HD409 its state does not allow it HD422 the idempotency key was used before
---   HD403 not allowed                 HD400 the request is not valid
+--   HD001 there is no such thing      HD004 the lease is another's by now
+--   HD002 its state does not allow it HD005 the idempotency key was used before
+--   HD003 not allowed                 HD006 the request is not valid
 
 -- What holds for all runs of a kind. Administrators may change the numbers.
 CREATE TABLE ops.run_kinds (
@@ -233,7 +233,7 @@ DECLARE
     attached boolean;
 BEGIN
     IF ahead NOT BETWEEN 1 AND 24 OR keep < 1 THEN
-        RAISE EXCEPTION 'between 1 and 24 months are made ahead, and at least one is kept' USING ERRCODE = 'HD400';
+        RAISE EXCEPTION 'between 1 and 24 months are made ahead, and at least one is kept' USING ERRCODE = 'HD006';
     END IF;
     -- Two at once would make the same ones.
     PERFORM pg_advisory_xact_lock(hashtextextended('ops.run_events', 0));
@@ -303,10 +303,11 @@ DROP TABLE ops.run_events_before;
 -- many runs leave no choice: indexes are to be used, ids are looked up by
 -- `= ANY` and by left joins from the arrays, and never the other way round.
 
--- Who calls. Inside the functions below current_user is their owner.
+-- What the caller's connection has turned into. Inside the functions below
+-- current_user is their owner.
 CREATE FUNCTION ops.caller() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN current_setting('role') = 'none' THEN session_user::text ELSE current_setting('role') END;
+    RETURN current_setting('role');
 
 CREATE FUNCTION ops.lane(priority text, preview boolean) RETURNS smallint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -339,9 +340,9 @@ BEGIN
     END IF;
     IF project IN (SELECT ops.my_projects('read')) THEN
         RAISE EXCEPTION 'you may not ask for a % there', replace(of_kind, '_', ' of a ')
-            USING ERRCODE = 'HD403', HINT = 'ask a member who may: production needs operate, the rest ' || wanted;
+            USING ERRCODE = 'HD003', HINT = 'ask a member who may: production needs operate, the rest ' || wanted;
     END IF;
-    RAISE EXCEPTION 'there is no project %', project USING ERRCODE = 'HD404';
+    RAISE EXCEPTION 'there is no project %', project USING ERRCODE = 'HD001';
 END $$;
 
 -- Whether a run must be approved before it is claimed: `none` or `pending`.
@@ -354,8 +355,7 @@ CREATE FUNCTION ops.approval_of(of_kind text, project uuid, environment uuid, re
 -- have set their state and hold them.
 CREATE FUNCTION ops.place_runs(runs uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 BEGIN
     WITH moved AS (
         UPDATE ops.runs r
@@ -397,8 +397,7 @@ CREATE FUNCTION ops.queue_runs(
     dependents uuid[] DEFAULT NULL, dependencies uuid[] DEFAULT NULL)
     RETURNS TABLE (asked uuid, outcome text, run uuid)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     who     text := queue_runs.requester;
@@ -411,7 +410,7 @@ BEGIN
         WHEN 'heddle_user' THEN
             who := COALESCE('key:' || ops.claim('key'), 'user:' || ops.claim('user'));
             IF who IS NULL THEN
-                RAISE EXCEPTION 'nobody asks for this' USING ERRCODE = 'HD403';
+                RAISE EXCEPTION 'nobody asks for this' USING ERRCODE = 'HD003';
             END IF;
             FOR found IN
                 SELECT DISTINCT a.kind, a.project, COALESCE(a.environment, t.environment_id) AS environment
@@ -424,7 +423,7 @@ BEGIN
             -- What follows from a fact that it has reported.
             IF NOT (kinds <@ ARRAY['backup', 'expire']
                     AND ARRAY(SELECT ops.my_tenants()) @> tenants AND cardinality(tenants) = cardinality(ids)) THEN
-                RAISE EXCEPTION 'a worker may not ask for this' USING ERRCODE = 'HD403';
+                RAISE EXCEPTION 'a worker may not ask for this' USING ERRCODE = 'HD003';
             END IF;
             who := 'platform';
         ELSE
@@ -440,10 +439,10 @@ BEGIN
             LEFT JOIN ops.runs r ON r.id = d.after
         LOOP
             IF found.same IS NOT TRUE THEN
-                RAISE EXCEPTION 'there is no run % to wait for in this project', found.after USING ERRCODE = 'HD404';
+                RAISE EXCEPTION 'there is no run % to wait for in this project', found.after USING ERRCODE = 'HD001';
             ELSIF found.state IN ('failed', 'cancelled', 'dead') THEN
                 RAISE EXCEPTION 'the run % to wait for is % already', found.after, found.state
-                    USING ERRCODE = 'HD409', HINT = 'retry it first';
+                    USING ERRCODE = 'HD002', HINT = 'retry it first';
             END IF;
         END LOOP;
         waits := ARRAY(SELECT d.run FROM unnest(dependents, dependencies) AS d (run, after)
@@ -509,7 +508,7 @@ BEGIN
     SELECT (SELECT count(*) FROM asked a WHERE a.good), (SELECT array_agg(m.id) FROM made m) INTO known, made;
 
     IF known < cardinality(ids) THEN
-        RAISE EXCEPTION 'there is no such project, environment, tenant or kind of run' USING ERRCODE = 'HD404';
+        RAISE EXCEPTION 'there is no such project, environment, tenant or kind of run' USING ERRCODE = 'HD001';
     END IF;
     IF cardinality(dependents) > 0 THEN
         INSERT INTO ops.run_dependencies (run_id, after_id)
@@ -534,7 +533,7 @@ BEGIN
     LOOP
         IF found.before IS NOT NULL AND found.request_hash IS DISTINCT FROM found.hash THEN
             RAISE EXCEPTION 'the idempotency key "%" was used for another request', found.key
-                USING ERRCODE = 'HD422', HINT = 'use a new key for each new request';
+                USING ERRCODE = 'HD005', HINT = 'use a new key for each new request';
         END IF;
         asked := found.id;
         outcome := CASE WHEN found.before IS NOT NULL THEN 'before' ELSE 'busy' END;
@@ -573,8 +572,7 @@ CREATE FUNCTION ops.claim_next_run(
     previews integer DEFAULT NULL)
     RETURNS TABLE (run uuid, kind text, tenant uuid, fence bigint, attempt integer, metadata jsonb)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     -- Rows of the turns just passed may still be there, or be committed late.
@@ -590,7 +588,7 @@ DECLARE
     held    uuid[];
 BEGIN
     IF ops.caller() = 'heddle_worker' AND claim_next_run.worker IS DISTINCT FROM ops.my_worker() THEN
-        RAISE EXCEPTION 'a worker claims for itself' USING ERRCODE = 'HD403';
+        RAISE EXCEPTION 'a worker claims for itself' USING ERRCODE = 'HD003';
     END IF;
     SELECT w.labels, w.draining_at, w.seen_at < now() - interval '1 second' OR w.gone_at IS NOT NULL AS unseen,
            ARRAY(SELECT k.kind FROM ops.run_kinds k
@@ -598,7 +596,7 @@ BEGIN
     INTO claimer FROM ops.workers w WHERE w.id = claim_next_run.worker;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no worker %', claim_next_run.worker
-            USING ERRCODE = 'HD404', HINT = 'a worker registers when it starts';
+            USING ERRCODE = 'HD001', HINT = 'a worker registers when it starts';
     END IF;
     IF claimer.unseen THEN
         UPDATE ops.workers SET seen_at = now(), gone_at = NULL WHERE id = claim_next_run.worker;
@@ -726,8 +724,7 @@ CREATE FUNCTION ops.heartbeats(
     runs uuid[], fences bigint[], begun boolean[] DEFAULT NULL, lease interval DEFAULT interval '10 seconds')
     RETURNS TABLE (run uuid, stop text, worker uuid)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     me uuid := CASE WHEN ops.caller() = 'heddle_worker' THEN ops.my_worker() END;
@@ -774,11 +771,12 @@ END;
 CREATE FUNCTION ops.append_events(
     runs uuid[], fences bigint[], lasts bigint[], fractions double precision[],
     owners integer[], numbers bigint[], ats timestamptz[], levels text[], messages text[],
-    progress double precision[] DEFAULT NULL, payloads jsonb[] DEFAULT NULL)
+    progress double precision[] DEFAULT NULL, payloads jsonb[] DEFAULT NULL,
+    -- Their last words: probes are let go of in the same transaction, and their leases need not be kept up.
+    ending boolean DEFAULT false)
     RETURNS SETOF uuid
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     me   uuid := CASE WHEN ops.caller() = 'heddle_worker' THEN ops.my_worker() END;
@@ -789,7 +787,7 @@ BEGIN
     PERFORM FROM ops.leases l WHERE l.run_id = ANY (runs) ORDER BY l.run_id FOR NO KEY UPDATE;
     SELECT array_agg(COALESCE(l.project_id, '00000000-0000-0000-0000-000000000000') ORDER BY h.nth) AS projects,
            array_agg(COALESCE(l.told, 9223372036854775807) ORDER BY h.nth) AS told,
-           bool_and(l.run_id IS NOT NULL) AS whole
+           bool_and(l.run_id IS NOT NULL) AS whole, NOT (ending AND bool_and(l.kind = 'probe')) AS kept
     INTO held
     FROM unnest(runs, fences) WITH ORDINALITY AS h (run, fence, nth)
     LEFT JOIN ops.leases l ON l.run_id = h.run AND l.fence = h.fence AND (me IS NULL OR l.worker_id = me);
@@ -800,11 +798,13 @@ BEGIN
          AS e (owner, number, at, level, message, progress, payload)
     WHERE e.number > held.told[e.owner];
 
-    UPDATE ops.leases l
-    SET told = GREATEST(l.told, lasts[array_position(runs, l.run_id)]), sign_at = now(),
-        begun_at = COALESCE(l.begun_at, now())
-    WHERE l.run_id = ANY (runs) AND l.fence = fences[array_position(runs, l.run_id)]
-      AND (me IS NULL OR l.worker_id = me);
+    IF held.kept IS NOT FALSE THEN
+        UPDATE ops.leases l
+        SET told = GREATEST(l.told, lasts[array_position(runs, l.run_id)]), sign_at = now(),
+            begun_at = COALESCE(l.begun_at, now())
+        WHERE l.run_id = ANY (runs) AND l.fence = fences[array_position(runs, l.run_id)]
+          AND (me IS NULL OR l.worker_id = me);
+    END IF;
     telling := ARRAY(SELECT h.run FROM unnest(runs, fractions, held.told) AS h (run, fraction, told)
                      WHERE h.fraction IS NOT NULL AND h.told < 9223372036854775807);
     IF cardinality(telling) > 0 THEN
@@ -827,11 +827,11 @@ BEGIN
     -- One who reads on from an id must miss none: whoever appends holds the run.
     SELECT l.worker_id INTO holder FROM ops.leases l WHERE l.run_id = run FOR NO KEY UPDATE;
     IF ops.caller() = 'heddle_worker' AND holder IS DISTINCT FROM ops.my_worker() THEN
-        RAISE EXCEPTION 'the run % is not held by this worker', run USING ERRCODE = 'HD410';
+        RAISE EXCEPTION 'the run % is not held by this worker', run USING ERRCODE = 'HD004';
     END IF;
     SELECT r.project_id INTO project FROM ops.runs r WHERE r.id = run FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD404';
+        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD001';
     END IF;
     INSERT INTO ops.run_events (run_id, project_id, at, level, message, payload)
     VALUES (run, project, now(), level, left(message, 8192), payload);
@@ -841,8 +841,7 @@ END $$;
 -- cancelled when what they wait for will not come.
 CREATE FUNCTION ops.settle_dependents(succeeded uuid[], failed uuid[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
     waiting uuid[] := ARRAY(SELECT d.run_id FROM ops.run_dependencies d WHERE d.after_id = ANY (succeeded));
     lost    uuid[] := failed;
@@ -900,7 +899,7 @@ DECLARE
 BEGIN
     SELECT r.project_id INTO found FROM ops.runs r WHERE r.id = run;
     IF found IS NULL OR (ops.caller() = 'heddle_user' AND found.project_id NOT IN (SELECT ops.my_projects('read'))) THEN
-        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD404';
+        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD001';
     END IF;
     PERFORM ops.ready_runs(ARRAY[run]);
     SELECT r.state INTO found FROM ops.runs r WHERE r.id = run;
@@ -917,8 +916,7 @@ CREATE FUNCTION ops.finish_runs(
     metadata jsonb[] DEFAULT NULL, alone boolean DEFAULT false)
     RETURNS TABLE (run uuid, outcome text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     me    uuid := CASE WHEN ops.caller() = 'heddle_worker' THEN ops.my_worker() END;
@@ -1019,7 +1017,7 @@ BEGIN
     WHERE l.run_id = run AND (ops.caller() <> 'heddle_worker' OR l.worker_id = ops.my_worker());
     IF held IS NULL THEN
         RAISE EXCEPTION 'the run % is not held by this worker', run
-            USING ERRCODE = 'HD410', HINT = 'it was given to another worker, or has ended';
+            USING ERRCODE = 'HD004', HINT = 'it was given to another worker, or has ended';
     END IF;
     SELECT f.outcome INTO found
     FROM ops.finish_runs(ARRAY[run], ARRAY[held], ARRAY[status],
@@ -1038,10 +1036,10 @@ DECLARE
 BEGIN
     SELECT r.* INTO found FROM ops.runs r WHERE r.id = run;
     IF found.id IS NULL THEN
-        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD404', HINT = '`heddle run list` shows them';
+        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD001', HINT = '`heddle run list` shows them';
     END IF;
     IF ops.caller() = 'heddle_worker' THEN
-        RAISE EXCEPTION 'a worker may not cancel a run' USING ERRCODE = 'HD403';
+        RAISE EXCEPTION 'a worker may not cancel a run' USING ERRCODE = 'HD003';
     END IF;
     PERFORM ops.may_run(found.kind, found.project_id, found.environment_id);
     LOOP
@@ -1066,7 +1064,7 @@ BEGIN
         WHEN 'cancelled' THEN
         ELSE
             RAISE EXCEPTION 'the run % has % already', run, replace(found.state, 'dead', 'failed')
-                USING ERRCODE = 'HD409';
+                USING ERRCODE = 'HD002';
     END CASE;
     RETURN found.state;
 END $$;
@@ -1080,19 +1078,19 @@ DECLARE
 BEGIN
     SELECT r.* INTO found FROM ops.runs r WHERE r.id = run FOR UPDATE;
     IF found.id IS NULL THEN
-        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD404', HINT = '`heddle run list` shows them';
+        RAISE EXCEPTION 'there is no run %', run USING ERRCODE = 'HD001', HINT = '`heddle run list` shows them';
     END IF;
     IF ops.caller() = 'heddle_worker' THEN
-        RAISE EXCEPTION 'a worker may not retry a run' USING ERRCODE = 'HD403';
+        RAISE EXCEPTION 'a worker may not retry a run' USING ERRCODE = 'HD003';
     END IF;
     PERFORM ops.may_run(found.kind, found.project_id, found.environment_id);
     IF found.state NOT IN ('failed', 'cancelled', 'dead') THEN
         RAISE EXCEPTION 'the run % is %: only a failed or cancelled one is tried again', run, found.state
-            USING ERRCODE = 'HD409';
+            USING ERRCODE = 'HD002';
     END IF;
     IF EXISTS (SELECT FROM ops.runs r WHERE r.project_id = found.project_id AND r.alone = found.unique_key) THEN
         RAISE EXCEPTION 'a % of the same is under way already', found.kind
-            USING ERRCODE = 'HD409', HINT = 'wait for it, or cancel its run first';
+            USING ERRCODE = 'HD002', HINT = 'wait for it, or cancel its run first';
     END IF;
     UPDATE ops.runs r
     SET state = 'waiting', ended_at = NULL, started_at = NULL, queued_at = now(), reason = NULL, hint = NULL,
@@ -1122,11 +1120,11 @@ BEGIN
     SELECT t.name, t.state, e.project_id INTO found
     FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
     WHERE t.id = tenant;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'HD404';
+    IF found.project_id IS NULL THEN
+        RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'HD001';
     ELSIF found.state <> 'active' THEN
         PERFORM ops.may_run('backup', found.project_id, (SELECT t.environment_id FROM ops.tenants t WHERE t.id = tenant));
-        RAISE EXCEPTION '% is %: only an active tenant is backed up', found.name, found.state USING ERRCODE = 'HD409';
+        RAISE EXCEPTION '% is %: only an active tenant is backed up', found.name, found.state USING ERRCODE = 'HD002';
     END IF;
     SELECT q.outcome, q.run INTO before
     FROM ops.queue_runs(ARRAY[id], ARRAY[found.project_id], ARRAY['backup'], requested_by, tenants => ARRAY[tenant],
@@ -1150,13 +1148,13 @@ BEGIN
     FROM ops.restores s JOIN ops.tenants t ON t.id = s.tenant_id JOIN ops.environments e ON e.id = t.environment_id
     WHERE s.id = restore
     FOR UPDATE OF s;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no restore %', restore USING ERRCODE = 'HD404';
+    IF found.project_id IS NULL THEN
+        RAISE EXCEPTION 'there is no restore %', restore USING ERRCODE = 'HD001';
     END IF;
     PERFORM ops.may_run('restore', found.project_id, found.environment_id);
     IF found.state <> 'planned' THEN
         RAISE EXCEPTION 'the restore % is %: only a planned one is carried out', restore, found.state
-            USING ERRCODE = 'HD409';
+            USING ERRCODE = 'HD002';
     END IF;
     SELECT q.outcome, q.run INTO before
     FROM ops.queue_runs(ARRAY[id], ARRAY[found.project_id], ARRAY['restore'], requested_by,
@@ -1166,7 +1164,7 @@ BEGIN
                                              THEN sha256(convert_to('restore ' || restore, 'UTF8')) END]) q;
     IF before.outcome = 'busy' THEN
         RAISE EXCEPTION 'the tenant has a restore under way already'
-            USING ERRCODE = 'HD409', HINT = 'wait for it, or cancel its run first';
+            USING ERRCODE = 'HD002', HINT = 'wait for it, or cancel its run first';
     END IF;
     RETURN COALESCE(before.run, id);
 END $$;
@@ -1205,8 +1203,7 @@ CREATE FUNCTION ops.take_runs(
     runs uuid[], fences bigint[], states text[], reasons text[], hints text[], notes text[])
     RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
     taken record;
@@ -1248,7 +1245,8 @@ END $$;
 -- Once a second, by one at a time: runs whose time has come become claimable;
 -- those that every turn has passed come to the front again; those past their
 -- deadline are told to stop. Says how many of each.
-CREATE FUNCTION ops.tend_queue() RETURNS TABLE (due integer, passed integer, overdue integer)
+CREATE FUNCTION ops.tend_queue(lease interval DEFAULT interval '10 seconds')
+    RETURNS TABLE (due integer, passed integer, overdue integer)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 #variable_conflict use_column
 DECLARE
@@ -1288,6 +1286,8 @@ BEGIN
         passed := cardinality(moved);
         PERFORM ops.place_runs(moved);
     END IF;
+    -- The clock was put back: a lease does not live longer for it, whoever holds it extends it in time.
+    UPDATE ops.leases l SET expires_at = now() + lease WHERE l.expires_at > now() + lease + interval '1 second';
     UPDATE ops.leases l SET stop = 'deadline' WHERE l.deadline_at < now() AND l.stop IS NULL;
     GET DIAGNOSTICS overdue = ROW_COUNT;
     RETURN NEXT;
@@ -1298,19 +1298,19 @@ CREATE FUNCTION ops.drain_worker(worker text, drain boolean) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
     IF ops.caller() = 'heddle_worker' OR (ops.caller() = 'heddle_user' AND NOT ops.is_operator()) THEN
-        RAISE EXCEPTION 'only an operator drains workers' USING ERRCODE = 'HD403';
+        RAISE EXCEPTION 'only an operator drains workers' USING ERRCODE = 'HD003';
     END IF;
     UPDATE ops.workers w
     SET draining_at = CASE WHEN drain THEN COALESCE(w.draining_at, now()) END
     WHERE w.name = worker;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no worker %', worker USING ERRCODE = 'HD404', HINT = '`heddle status` shows them';
+        RAISE EXCEPTION 'there is no worker %', worker USING ERRCODE = 'HD001', HINT = '`heddle status` shows them';
     END IF;
     RETURN drain;
 END $$;
 
--- What was queued and running before.
-UPDATE ops.runs r SET lane = 1, turn = 0 WHERE r.state = 'queued';
+-- What was queued before. All others may be queued again, and need a place as well then.
+UPDATE ops.runs r SET lane = 1, turn = 0;
 SELECT ops.place_runs(ARRAY(SELECT r.id FROM ops.runs r WHERE r.state = 'queued' ORDER BY r.id));
 ALTER TABLE ops.runs VALIDATE CONSTRAINT runs_queued_has_turn;
 

@@ -202,6 +202,11 @@ BEGIN
     IF found.id IS NULL AND target IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Said where it was refused, and, should that have been undone with what was tried, at the request's end.
+    IF EXISTS (SELECT FROM ops.audit a WHERE a.act = 'refused' AND a.at > now() - interval '1 minute'
+                                         AND a.request = ops.claim('request')) THEN
+        RETURN true;
+    END IF;
     SELECT count(*) FILTER (WHERE a.actor = ops.audit_actor()) AS of_one, count(*) AS of_all INTO so_far
     FROM ops.audit a WHERE a.act = 'refused' AND a.at > now() - interval '1 minute';
     IF so_far.of_one > of_one OR so_far.of_all > of_all THEN
@@ -344,8 +349,9 @@ BEGIN
         END IF;
         EXECUTE format(
             $make$
+            -- What changes rows may have its own ways of joining; before and after of many are joined by hashing.
             CREATE OR REPLACE FUNCTION ops.%I() RETURNS trigger
-                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS %L
+                LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' SET enable_hashjoin = on AS %L
             $make$,
             'audit_of_' || found.name, format('BEGIN %s END IF; RETURN NULL; END', branches));
         EXECUTE format('REVOKE ALL ON FUNCTION ops.%I() FROM PUBLIC', 'audit_of_' || found.name);

@@ -77,12 +77,12 @@ impl Error {
         let Self::Query { source, .. } = self else { return None };
         let fault = source.as_db_error()?;
         let refused = match fault.code().code() {
-            "HD404" => Refused::Missing,
-            "HD409" => Refused::WrongState,
-            "HD403" => Refused::Forbidden,
-            "HD410" => Refused::Stale,
-            "HD422" => Refused::KeyReused,
-            "HD400" => Refused::Invalid,
+            "HD001" => Refused::Missing,
+            "HD002" => Refused::WrongState,
+            "HD003" => Refused::Forbidden,
+            "HD004" => Refused::Stale,
+            "HD005" => Refused::KeyReused,
+            "HD006" => Refused::Invalid,
             _ => return None,
         };
         Some((refused, fault.message(), fault.hint()))

@@ -63,6 +63,15 @@ impl Read for Event {
 /// appended again. Nothing is appended for runs that are not held so: those
 /// are the answer.
 pub async fn append(on: &impl On, said: &[Said]) -> Result<Vec<RunId>> {
+    append_some(on, said, false).await
+}
+
+/// As `append`, in the transaction that lets go of the runs.
+pub async fn append_last(on: &impl On, said: &[Said]) -> Result<Vec<RunId>> {
+    append_some(on, said, true).await
+}
+
+async fn append_some(on: &impl On, said: &[Said], ending: bool) -> Result<Vec<RunId>> {
     let runs: Vec<Uuid> = said.iter().map(|one| one.run.0).collect();
     let fences: Vec<i64> = said.iter().map(|one| one.fence).collect();
     let count = |one: &Said| i64::try_from(one.events.len()).unwrap_or(i64::MAX);
@@ -87,7 +96,7 @@ pub async fn append(on: &impl On, said: &[Said]) -> Result<Vec<RunId>> {
             on,
             &[
                 &runs, &fences, &lasts, &fractions, &owners, &numbers, &at, &levels, &messages, &progress,
-                &payloads,
+                &payloads, &ending,
             ],
         )
         .await?;

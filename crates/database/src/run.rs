@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use model::run::{Approval, Priority, RunKind, RunState};
 use model::{BuildId, EnvironmentId, ProjectId, RestoreId, RunId, SnapshotId, TenantId};
@@ -414,8 +416,9 @@ impl Read for Tended {
     }
 }
 
-pub async fn tend(on: &impl On) -> Result<Tended> {
-    TEND.one(on, &[]).await
+/// `lease` is how long one lives after each heartbeat.
+pub async fn tend(on: &impl On, lease: Duration) -> Result<Tended> {
+    TEND.one(on, &[&lease.as_secs_f64()]).await
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -21,13 +21,13 @@ pub fn keys(settings: &Settings) -> KeyFile {
 pub fn located(place: Location, settings: &Settings) -> Location {
     match place {
         Location::Folder(_) => place,
-        Location::S3(place) => Location::S3(S3Location {
+        Location::S3(place) => Location::S3(Box::new(S3Location {
             endpoint: settings.s3_endpoint.clone(),
             region: settings.s3_region.clone(),
             access_key: settings.s3_access_key.clone(),
             secret_key: settings.s3_secret_key.clone(),
-            ..place
-        }),
+            ..*place
+        })),
     }
 }
 

@@ -5,7 +5,11 @@ use model::lsn::SegmentSize;
 use crate::cluster::ConfigError;
 use crate::disk::{self, FileError};
 use crate::initdb::{InitError, InitOptions, initdb};
+use crate::settings;
 use crate::{Binaries, Cluster, OsUser};
+
+/// Larger than a cell's: it is filled in a moment when the queue is busy.
+const SEGMENTS: SegmentSize = SegmentSize(16 << 20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ManagementError {
@@ -28,9 +32,12 @@ pub fn prepare_management(
     user: Option<&OsUser>,
 ) -> Result<(), ManagementError> {
     if !disk::exists(&cluster.data_dir)? {
-        let options = InitOptions { segment_size: SegmentSize::CELL, owner: cluster.identity };
+        let options = InitOptions { segment_size: SEGMENTS, owner: cluster.identity };
         initdb(bin, &cluster.data_dir, user, &options)?;
     }
     cluster.make_socket_dir()?;
+    // Before what includes it.
+    let settings = cluster.data_dir.join(settings::MANAGEMENT_FILE);
+    disk::place(&settings, settings::MANAGEMENT.as_bytes(), cluster.identity)?;
     Ok(cluster.write_config()?)
 }

@@ -8,6 +8,10 @@ use crate::{Archive, SUPERUSER};
 /// What is the same in every cluster.
 const COMMON: &str = include_str!("cluster.conf");
 
+/// Settings that only the management cluster has.
+pub(crate) const MANAGEMENT_FILE: &str = "heddle-management.conf";
+pub(crate) const MANAGEMENT: &str = include_str!("management.conf");
+
 /// Settings that only a cluster in recovery has; empty otherwise.
 pub(crate) const RECOVERY_FILE: &str = "heddle-recovery.conf";
 
@@ -23,6 +27,7 @@ const ARCHIVE_TIMEOUT_SECONDS: u32 = 60;
 pub(crate) const POSTGRESQL_CONF: &str = "\
 # Written by Heddle. Every setting is in heddle.conf.
 include 'heddle.conf'
+include_if_exists 'heddle-management.conf'
 include_if_exists 'heddle-recovery.conf'
 ";
 

@@ -21,6 +21,7 @@ use super::manifest::{DamagedPage, FileEntry, Pack, Part};
 use super::page::{self, PAGE, Page};
 use super::{CHUNK, PACK};
 use crate::disk::{FileError, Linked};
+use crate::pace::give_way;
 use crate::repository::TenantArchive;
 use crate::store::Upload;
 use crate::tree::{Folder, TreeError};
@@ -157,6 +158,7 @@ pub(super) fn copy(
     };
     let next = AtomicUsize::new(0);
     let work = || {
+        give_way();
         let mut packed = Vec::new();
         while !copy.broken_off.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);

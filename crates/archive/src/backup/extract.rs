@@ -19,6 +19,7 @@ use super::CHUNK;
 use super::manifest::{FileEntry, Manifest, Pack, Part};
 use crate::disk::{self, FileError, failed};
 use crate::object::is_damage;
+use crate::pace::give_way;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
 use crate::seal::Opener;
@@ -264,6 +265,7 @@ fn read_packs(
         progress(*done, total);
     };
     let work = || {
+        give_way();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let (Some(pack), Some(pieces)) = (manifest.packs.get(number), packs.get(number)) else {

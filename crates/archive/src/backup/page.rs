@@ -51,7 +51,7 @@ const OFFSETS: [u32; LANES] = [
 /// that are not made of pages.
 pub fn first_block(path: &str) -> Option<u64> {
     let (folder, name) = path.rsplit_once('/')?;
-    if folder != "global" && !folder.strip_prefix("base/").is_some_and(|oid| !oid.contains('/')) {
+    if folder != "global" && folder.strip_prefix("base/").is_none_or(|oid| oid.contains('/')) {
         return None;
     }
     let (relation, segment) = match name.split_once('.') {

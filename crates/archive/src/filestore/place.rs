@@ -11,6 +11,7 @@ use model::program::Identity;
 use super::{CopyFault, FileId, Filestore, FilestoreError, LIMIT, copy_hashed};
 use crate::disk::{self, FileError, failed};
 use crate::object::is_damage;
+use crate::pace::give_way;
 use crate::repository::TenantArchive;
 use crate::tree::{Folder, TreeError};
 
@@ -52,6 +53,7 @@ impl TenantArchive {
             let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let placed = Mutex::new(Placed::default());
             let work = || -> Result<(), FilestoreError> {
+                give_way();
                 while let Some(id) = next() {
                     let outcome = archive.place_file(id, &root, identity);
                     let mut placed = placed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     Folder(PathBuf),
-    S3(S3Location),
+    S3(Box<S3Location>),
 }
 
 /// A part of a bucket. What is not said is looked for where Amazon's own tools
@@ -71,14 +71,14 @@ impl FromStr for Location {
         if !prefix.is_empty() && !prefix.split('/').all(part) {
             return Err(InvalidLocation::Prefix(text.to_owned()));
         }
-        Ok(Self::S3(S3Location {
+        Ok(Self::S3(Box::new(S3Location {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
             endpoint: None,
             region: None,
             access_key: None,
             secret_key: None,
-        }))
+        })))
     }
 }
 
@@ -86,8 +86,8 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
-            Self::S3(S3Location { bucket, prefix, .. }) if prefix.is_empty() => write!(f, "s3://{bucket}"),
-            Self::S3(S3Location { bucket, prefix, .. }) => write!(f, "s3://{bucket}/{prefix}"),
+            Self::S3(place) if place.prefix.is_empty() => write!(f, "s3://{}", place.bucket),
+            Self::S3(place) => write!(f, "s3://{}/{}", place.bucket, place.prefix),
         }
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_location_does_not_show_its_secret() {
         let Location::S3(place) = "s3://heddle".parse().unwrap() else { panic!("a bucket") };
-        let place = S3Location { secret_key: Some("hunter2".into()), ..place };
+        let place = S3Location { secret_key: Some("hunter2".into()), ..*place };
         assert!(!format!("{place:?}").contains("hunter2"));
     }
 }

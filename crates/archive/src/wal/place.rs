@@ -15,6 +15,7 @@ use model::restore::Plan;
 
 use super::fetch::{FetchError, WalChain};
 use crate::disk::{self, FileError, failed};
+use crate::pace::give_way;
 use crate::repository::TenantArchive;
 
 /// More than this is left to be asked for: it would fill the disk of a cell
@@ -74,6 +75,7 @@ impl TenantArchive {
             Ok(())
         };
         let work = || {
+            give_way();
             while let Some(segment) = segments.get(next.fetch_add(1, Ordering::Relaxed)) {
                 place(segment).inspect_err(|_| next.store(segments.len(), Ordering::Relaxed))?;
             }

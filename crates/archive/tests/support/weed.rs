@@ -128,12 +128,12 @@ impl Drop for Weed {
 
 /// A part of a bucket of whoever listens on `port`.
 pub fn place(port: u16, prefix: &str, secret: &str) -> Location {
-    Location::S3(S3Location {
+    Location::S3(Box::new(S3Location {
         bucket: BUCKET.into(),
         prefix: prefix.into(),
         endpoint: Some(format!("http://127.0.0.1:{port}")),
         region: Some("us-east-1".into()),
         access_key: Some(ACCESS.into()),
         secret_key: Some(secret.into()),
-    })
+    }))
 }

@@ -14,7 +14,7 @@ pub struct Outcome {
 }
 
 pub async fn tick(control: &Control) -> Result<Outcome> {
-    let tended = database::run::tend(&control.database().await?).await?;
+    let tended = database::run::tend(&control.database().await?, control.settings().lease).await?;
     if tended.due > 0 || tended.passed > 0 {
         control.queued();
     }

@@ -4,8 +4,9 @@ use control::{ApprovalFilter, Control, Kind, Principal};
 use model::access::Role;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::Stage;
-use model::{ApprovalId, PolicyId, UserId};
-use protocol::api::{NewEnvironment, NewPolicy, PolicyTerms, SecretsOf};
+use model::run::{RunKind, RunState};
+use model::{ApprovalId, PolicyId, RunId, UserId};
+use protocol::api::{NewEnvironment, NewPolicy, NewSnapshot, PolicyTerms, SecretsOf};
 use uuid::Uuid;
 
 use crate::platform::{Platform, asked, new_tenant, refused};
@@ -187,7 +188,7 @@ async fn a_destroyed_environment_takes_its_tenants_along() {
     tenant.environment = "demo/try".into();
     team.ada.create_tenant(&asked(), tenant.clone()).await.unwrap();
     // Queued, its provision is cancelled; under way, it stands in the way.
-    let claimed = team.platform.claim(model::run::RunKind::Provision).await;
+    let claimed = team.platform.claim(RunKind::Provision).await;
     refused(team.ada.destroy_environment("demo/try", None).await, Kind::WrongState);
     assert_eq!(team.ada.environment("demo/try").await.unwrap().archived_at, None);
     team.platform.finish(&claimed, protocol::internal::Outcome::Cancelled).await.unwrap();
@@ -251,16 +252,92 @@ async fn what_nobody_decides_on_expires() {
     team.policy(Act::ArchiveTenant, None, 1).await;
     refused(team.olga.archive_tenant("acme", "acme").await, Kind::NeedsApproval);
     let pending = team.pending().await;
-    team.platform
-        .sql(
-            "ALTER TABLE ops.approvals DISABLE TRIGGER stays;
-             UPDATE ops.approvals SET asked_at = asked_at - interval '2 d', expires_at = expires_at - interval '2 d';
-             ALTER TABLE ops.approvals ENABLE TRIGGER stays",
-        )
-        .await;
+    back(&team, "2 d").await;
     refused(team.ada.decide_approval(id(&pending), Decision::Approve, None).await, Kind::WrongState);
     let outcome = control::reconcile::approval::tick(&team.platform.control).await.unwrap();
     assert_eq!((outcome.expired, outcome.settled), (1, 0));
     assert_eq!(team.ada.approval(id(&pending)).await.unwrap().state, ApprovalState::Expired);
     refused(team.olga.archive_tenant("acme", "acme").await, Kind::NeedsApproval);
+}
+
+#[tokio::test]
+async fn a_run_waits_until_it_is_approved() {
+    let team = Team::new().await;
+    team.policy(Act::Provision, Some(Stage::Production), 1).await;
+    let made = team.ada.create_tenant(&asked(), new_tenant("mine")).await.unwrap();
+    assert_eq!(made.run.state, RunState::Waiting);
+    assert!(team.platform.try_claim(&[RunKind::Provision]).await.is_none());
+    let run = RunId(made.run.id);
+    let said = team.ada.run_events(run, 0).await.unwrap();
+    assert!(
+        said[0].message.starts_with("waits for one approval of owner or admin (olga) until "),
+        "{said:?}"
+    );
+    let waiting = team.ada.approval_of_run(run).await.unwrap();
+    assert_eq!((waiting.summary.as_str(), waiting.run), ("create the tenant mine", Some(made.run.id)));
+    assert_eq!(waiting.waits_for, ["olga"]);
+    refused(team.ada.decide_approval(id(&waiting), Decision::Approve, None).await, Kind::Forbidden);
+    team.olga.decide_approval(id(&waiting), Decision::Approve, None).await.unwrap();
+    let claimed = team.platform.claim(RunKind::Provision).await;
+    assert_eq!(claimed.run, run);
+    let said = team.ada.run_events(run, 0).await.unwrap();
+    assert!(said.iter().any(|event| event.message == "approved by olga"), "{said:?}");
+    // Of another kind, nobody is asked.
+    let other = team.platform.control.create_snapshot(&asked(), "acme", snapshot("free")).await.unwrap();
+    assert_eq!(team.platform.run(RunId(other.run)).await.state, RunState::Queued);
+}
+
+#[tokio::test]
+async fn a_refused_run_ends_and_so_does_what_it_was_about() {
+    let team = Team::new().await;
+    team.policy(Act::Snapshot, None, 1).await;
+    team.policy(Act::Provision, None, 1).await;
+    let taken = team.ada.create_snapshot(&asked(), "acme", snapshot("mine")).await.unwrap();
+    let run = RunId(taken.run);
+    let waiting = team.ada.approval_of_run(run).await.unwrap();
+    team.olga.decide_approval(id(&waiting), Decision::Refuse, Some("not now")).await.unwrap();
+    let ended = team.platform.run(run).await;
+    assert_eq!(
+        (ended.state, ended.reason.as_deref()),
+        (RunState::Cancelled, Some("refused by olga: not now"))
+    );
+    assert_eq!(team.ada.snapshot("acme", "mine").await.unwrap().state.as_str(), "failed");
+
+    // Nobody decides on this one; cancelled, the next is nobody's any more.
+    let late = team.ada.create_tenant(&asked(), new_tenant("late")).await.unwrap();
+    back(&team, "2 d").await;
+    let outcome = control::reconcile::approval::tick(&team.platform.control).await.unwrap();
+    assert_eq!((outcome.expired, outcome.settled), (1, 1));
+    let ended = team.platform.run(RunId(late.run.id)).await;
+    assert_eq!(
+        (ended.state, ended.reason.as_deref()),
+        (RunState::Cancelled, Some("nobody approved it in time"))
+    );
+    assert_eq!(team.ada.tenant("late").await.unwrap().state.as_str(), "draft");
+    let taken = team.ada.create_snapshot(&asked(), "acme", snapshot("again")).await.unwrap();
+    team.ada.cancel_run(RunId(taken.run)).await.unwrap();
+    let gone = team.ada.approval_of_run(RunId(taken.run)).await.unwrap();
+    assert_eq!(gone.state, ApprovalState::Withdrawn);
+    // Tried again, it is asked for again.
+    team.ada.retry_run(RunId(late.run.id)).await.unwrap();
+    let again = team.pending().await;
+    assert_eq!(again.run, Some(late.run.id));
+    team.olga.decide_approval(id(&again), Decision::Approve, None).await.unwrap();
+    assert_eq!(team.platform.claim(RunKind::Provision).await.run, RunId(late.run.id));
+}
+
+fn snapshot(name: &str) -> NewSnapshot {
+    NewSnapshot { name: Some(name.into()), kind: None, expires_at: None }
+}
+
+/// Time passes for all approvals.
+async fn back(team: &Team, by: &str) {
+    let sql = format!(
+        "ALTER TABLE ops.approvals DISABLE TRIGGER stays;
+         UPDATE ops.approvals
+             SET asked_at = asked_at - interval '{by}', expires_at = expires_at - interval '{by}'
+             WHERE state = 'pending';
+         ALTER TABLE ops.approvals ENABLE TRIGGER stays"
+    );
+    team.platform.sql(&sql).await;
 }

@@ -120,8 +120,8 @@ async fn a_serving_cluster_is_not_dropped() {
     let served = platform.tenant("acme").await;
     platform
         .sql(
-            "INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester)
-              SELECT gen_random_uuid(), 'expire', 'queued', e.project_id, t.id, 'platform'
+            "SELECT ops.queue_runs(ARRAY[gen_random_uuid()], ARRAY[e.project_id], ARRAY['expire'],
+                                    tenants => ARRAY[t.id])
               FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id",
         )
         .await;

@@ -73,6 +73,12 @@ async fn a_used_platform_goes_on() {
             "01900000-0000-7000-8000-000000008809"
         ]
     );
+    // What had failed before is tried again, and what was queued ends when it is asked to.
+    let failed_before = "01900000-0000-7000-8000-000000008811".parse().unwrap();
+    assert_eq!(acting.retry_run(failed_before).await.unwrap().state, RunState::Queued);
+    assert_eq!(platform.claim(RunKind::Build).await.run, failed_before);
+    let queued = "01900000-0000-7000-8000-000000008808".parse().unwrap();
+    assert_eq!(acting.cancel_run(queued).await.unwrap().state, RunState::Cancelled);
 }
 
 #[tokio::test]

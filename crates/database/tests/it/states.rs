@@ -7,6 +7,7 @@ use model::access::{Permission, Role};
 use model::alert::{AlertKind, Place, Severity};
 use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
+use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
 use model::run::{Approval, Level, Priority, RunKind, RunState, Stop, WorkerKind};
@@ -27,11 +28,17 @@ async fn checks_mirror_the_enums() {
         ("alerts_kind_written", written(AlertKind::ALL)),
         ("alerts_severity_written", written(Severity::ALL)),
         ("api_keys_scopes_written", written(Permission::ALL)),
+        ("approval_decisions_decision_written", written(Decision::ALL)),
+        ("approvals_act_written", written(Act::ALL)),
+        ("approvals_state_written", written(ApprovalState::ALL)),
         ("builds_state_written", written(BuildState::ALL)),
         ("clusters_kind_written", written(ClusterKind::ALL)),
         ("clusters_state_written", written(ClusterState::ALL)),
         ("env_permissions_permission_written", written(Permission::GRANTED)),
         ("environments_stage_written", written(Stage::ALL)),
+        ("policies_act_written", written(Act::ALL)),
+        ("policies_roles_written", written(Role::ALL)),
+        ("policies_stage_written", written(Stage::ALL)),
         ("restores_state_written", written(RestoreState::ALL)),
         ("roles_name_written", written(Role::ALL)),
         ("roles_permissions_written", written(Permission::ALL)),

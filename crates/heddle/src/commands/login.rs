@@ -141,12 +141,11 @@ impl Logout {
         };
         credentials.forget(&url)?;
         if let Err(error) = ended {
-            let failure = Failure::from(error);
+            let mut failure = Failure::from(error);
             if failure.exit != crate::exit::Exit::Denied {
-                let hint = "it is removed here, and good until it expires: revoke it there";
-                return Err(
-                    Failure { detail: format!("the key at {url} was not revoked"), ..failure }.hint(hint)
-                );
+                let why = std::mem::replace(&mut failure.detail, format!("the key at {url} was not revoked"));
+                failure.causes.insert(0, why);
+                return Err(failure.hint("it is removed here, and good until it expires: revoke it there"));
             }
         }
         context.output.result(&json!({"url": url}), |_| format!("Logged out of {url}.\n"))

@@ -28,6 +28,14 @@ pub struct Filter {
     pub since: Option<Timestamp>,
 }
 
+fn names_an_act(text: &str) -> bool {
+    let (table, verb) = text.split_once('.').unwrap_or((text, "changed"));
+    (1..=63).contains(&table.len())
+        && table.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && (1..=20).contains(&verb.len())
+        && verb.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
 /// Changes of state, newest first: who made them, from where and through what,
 /// and the run that led to them. Of the projects that the caller administers.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
@@ -38,6 +46,10 @@ pub async fn list(
     Query(cut): Query<Cut>,
 ) -> Answer<Answered<Page<AuditRow>>> {
     let Filter { project, act, subject, since } = filter;
+    if act.as_deref().is_some_and(|act| !names_an_act(act)) {
+        return Err(Failure::invalid("the act is neither one nor a table's name")
+            .hint("Such as tenants.changed, or tenants for all that happened to them."));
+    }
     let filter = AuditFilter { project, act, subject, since };
     Ok(Answered(control.audit(&filter, &cut.slice()?).await?))
 }

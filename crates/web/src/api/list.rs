@@ -23,6 +23,16 @@ fn cursor() -> utoipa::openapi::Object {
     text("Go on after it: the `next` of the piece before.", "^[a-z0-9/@._-]{1,127}$")
 }
 
+/// As the document's pattern has it: places are names and ids.
+fn is_place(after: &str) -> bool {
+    (1..=127).contains(&after.len())
+        && after.bytes().all(|byte| {
+            byte.is_ascii_lowercase()
+                || byte.is_ascii_digit()
+                || matches!(byte, b'/' | b'@' | b'.' | b'_' | b'-')
+        })
+}
+
 fn hundred() -> u32 {
     Slice::<()>::default().limit
 }
@@ -30,7 +40,7 @@ fn hundred() -> u32 {
 impl Cut {
     pub fn slice<C: FromStr>(self) -> Answer<Slice<C>> {
         let after = self.after.map(|after| {
-            after.parse().map_err(|_| {
+            after.parse().ok().filter(|_| is_place(&after)).ok_or_else(|| {
                 Failure::invalid(format!(
                     "this list has no place {:?}",
                     after.chars().take(100).collect::<String>()

@@ -1,6 +1,4 @@
-use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
-use model::ApiKeyId;
+use axum::http::{Method, StatusCode};
 use protocol::api::{CreatedTenant, Page, Problem, Restore, Run, Snapshot, Tenant};
 use serde_json::{Value, json};
 

@@ -115,7 +115,7 @@ async fn refused_attempts_are_written_down() {
     let mut refused = rows(&site, "?act=refused&project=demo").await;
     refused.reverse();
     assert_eq!(refused.len(), 2, "{refused:?}");
-    assert_eq!(refused[0].detail, json!({"attempt": "GET /api/v1/projects/{project}", "target": "demo"}));
+    assert_eq!(refused[0].detail["target"], "demo");
     for (row, request) in refused.iter().zip(&tried) {
         assert_eq!(row.actor, "key:01900000-0000-7000-8000-000000000002");
         assert_eq!(row.actor_name.as_deref(), Some("eves"));

@@ -616,11 +616,126 @@ fn states(scene: &Scene<'_>) -> Vec<Row> {
         stale(
             "an event with a stale fence",
             "events",
-            json!({"fence": fence, "events": [{"at": "2026-11-21T11:35:51Z", "level": "info", "message": "late"}]}),
+            json!({"fence": fence, "first": 1, "events": [{"at": "2026-11-21T11:35:51Z", "level": "info", "message": "late"}]}),
         ),
         environment("a build of nobody", "*", nobody, 404, "not-found"),
         environment("a build that is no id", "*", "seven", 422, "invalid"),
         environment("an environment of an old version", "\"0\"", &ready(scene), 412, "changed"),
+    ]
+}
+
+fn others(scene: &Scene<'_>) -> Vec<Row> {
+    let probe = |change: Value| {
+        let mut run = json!({"project": "demo", "kind": "probe"});
+        run.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        json!({"runs": [run]})
+    };
+    let runs = |what, body, status, kind| scene.post(what, "/api/v1/runs", body, status, kind);
+    let run = |what, change| runs(what, probe(change), 400, "invalid");
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    let member = |what, login: &str, body, status, kind| {
+        scene
+            .to(what, Method::PUT, &format!("/api/v1/projects/demo/members/{login}"), status, kind)
+            .json(body)
+    };
+    let schedule = |what, change: Value| {
+        let mut new =
+            json!({"project": "demo", "name": "nightly", "action": "snapshot", "cron": "30 2 * * *"});
+        new.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        scene.post(what, "/api/v1/schedules", new, 400, "invalid")
+    };
+    vec![
+        runs("no runs", json!({"runs": []}), 400, "invalid").names(&["1000"]),
+        runs(
+            "too many runs",
+            json!({"runs": vec![json!({"project": "demo", "kind": "probe"}); 1001]}),
+            400,
+            "invalid",
+        )
+        .names(&["1000"]),
+        runs("a run of no kind", json!({"runs": [{"project": "demo", "kind": "dance"}]}), 422, "invalid")
+            .names(&["dance"]),
+        runs(
+            "a run that follows from others",
+            json!({"runs": [{"project": "demo", "kind": "restore"}]}),
+            400,
+            "invalid",
+        ),
+        runs(
+            "a run of an unknown project",
+            json!({"runs": [{"project": "none", "kind": "probe"}]}),
+            404,
+            "not-found",
+        ),
+        runs("a run of an unknown environment", probe(json!({"environment": "none"})), 404, "not-found"),
+        runs("a run after an unknown one", probe(json!({"after": [nobody]})), 404, "not-found"),
+        run("a commit that is none", json!({"sha": "HEAD"})),
+        run("no tries", json!({"attempts": 0})),
+        run("too many tries", json!({"attempts": 101})),
+        run("no time", json!({"deadline": 0})),
+        run("a week and a second", json!({"deadline": 604_801})),
+        run("an empty key of its own", json!({"idempotency_key": ""})),
+        run("a long key of its own", json!({"unique_key": "k".repeat(201)})),
+        run("too many labels", json!({"labels": vec!["a"; 21]})),
+        run("metadata that is too large", json!({"metadata": {"text": "a".repeat(17_000)}})),
+        run("metadata that is no object", json!({"metadata": [1]})),
+        scene.post("a login that is none", "/api/v1/users", json!({"login": "A B"}), 400, "invalid"),
+        scene.post("a taken login", "/api/v1/users", json!({"login": "vera"}), 409, "taken"),
+        scene.get("an unknown user", "/api/v1/users/nobody", 404, "not-found"),
+        scene.post("a key of no name", "/api/v1/keys", json!({"name": ""}), 400, "invalid"),
+        scene
+            .post(
+                "a key for nothing known",
+                "/api/v1/keys",
+                json!({"name": "a", "scopes": ["dance"]}),
+                422,
+                "invalid",
+            )
+            .names(&["dance"]),
+        scene
+            .post(
+                "a key of yesterday",
+                "/api/v1/keys",
+                json!({"name": "a", "expires_at": "2001-01-01T00:00:00Z"}),
+                400,
+                "invalid",
+            )
+            .names(&["future"]),
+        scene.post(
+            "a key for an unknown project",
+            "/api/v1/keys",
+            json!({"name": "a", "project": "none"}),
+            404,
+            "not-found",
+        ),
+        scene.get("an unknown key", &format!("/api/v1/keys/{nobody}"), 404, "not-found"),
+        member("a role that is none", "vera", json!({"role": "king"}), 422, "invalid").names(&["king"]),
+        member("an unknown person", "nobody", json!({"role": "viewer"}), 404, "not-found").names(&["nobody"]),
+        member("a member of an old version", "vera", json!({"role": "tester"}), 412, "changed")
+            .header("if-match", "\"7\""),
+        member("a member of no version", "vera", json!({"role": "tester"}), 400, "invalid")
+            .header("if-match", "seven"),
+        schedule("no cron", json!({"cron": "now and then"})).names(&["now and then"]),
+        schedule("no zone", json!({"zone": "Mars/Olympus"})).names(&["Mars/Olympus"]),
+        schedule("a bad name", json!({"name": "Not Good"})),
+        scene.get("an unknown schedule", "/api/v1/schedules/demo/none", 404, "not-found"),
+        scene.get("an unknown approval", &format!("/api/v1/approvals/{nobody}"), 404, "not-found"),
+        scene.post(
+            "an unknown alert",
+            &format!("/api/v1/alerts/{nobody}/acknowledge"),
+            json!({}),
+            404,
+            "not-found",
+        ),
+        scene.get("an act that is none", "/api/v1/audit?act=", 400, "invalid"),
+        scene.post("no login", "/api/v1/login", json!({}), 422, "invalid").names(&["login"]),
+        scene.post(
+            "a wrong password",
+            "/api/v1/login",
+            json!({"login": "vera", "password": "guess", "name": "x"}),
+            401,
+            "unauthenticated",
+        ),
     ]
 }
 
@@ -638,8 +753,10 @@ async fn wrong_requests_are_refused_with_what_to_do() {
     used_keys(&site).await;
 
     let before = inventory(&site).await;
-    let rows: Vec<Row> =
-        [who(&scene), shapes(&scene), again(&scene), states(&scene)].into_iter().flatten().collect();
+    let rows: Vec<Row> = [who(&scene), shapes(&scene), again(&scene), states(&scene), others(&scene)]
+        .into_iter()
+        .flatten()
+        .collect();
     let (mut faults, mut kinds) = (Vec::new(), BTreeSet::new());
     let count = rows.len();
     for row in rows {
@@ -751,6 +868,9 @@ async fn inventory(site: &Site) -> Vec<(String, i64, i64)> {
         "run_events",
         "requests",
         "project_members",
+        "users",
+        "api_keys",
+        "schedules",
         "secrets",
     ] {
         let version =

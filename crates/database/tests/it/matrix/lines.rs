@@ -51,6 +51,12 @@ const HOSTED: Rule = If(|who, row| who.hosts_tenant(row));
 const HELD: Rule = If(|who, row| who.holds_tenant(row));
 const ITSELF: Rule = If(|who, row| row.worker.as_deref() == Some(who.name));
 
+/// Said by the claims alone: what somebody disabled has asked for tells nothing.
+const ASKED: Rule = If(|who, row| {
+    let asked = if who.is_key() { &row.key_name } else { &row.login };
+    asked.as_deref() == Some(who.name)
+});
+
 fn whole_installation_or(permission: Permission, who: &Who, row: &Row) -> bool {
     match row.project {
         None => who.is_operator(),
@@ -79,54 +85,14 @@ const NEW_KEY: Rule = If(|who, row| {
     whose && who.reaches(row)
 });
 
-/// Before the queue's functions write it, statements do.
-fn queue(by_functions: bool) -> Vec<Line> {
-    let asked = if by_functions { Nobody } else { If(|who, row| row.run_kind_may(who)) };
-    let worked = if by_functions { Nobody } else { Everybody };
-    let held_run = If(|who, row| row.holder.as_deref() == Some(who.name));
-    let of_held = If(|who, row| row.holder.as_deref() == Some(who.name) || who.holds_tenant(row));
-    let mut lines = vec![
-        Line {
-            table: "runs",
-            people: [May(Read), asked, asked, Nobody],
-            workers: [if by_functions { of_held } else { Everybody }, worked, worked, Nobody],
-        },
-        Line {
-            table: "leases",
-            people: [May(Read), Nobody, Nobody, Nobody],
-            workers: if by_functions { [held_run, Nobody, Nobody, Nobody] } else { [Everybody; 4] },
-        },
-        Line {
-            table: "run_events",
-            people: [May(Read), asked, Nobody, Nobody],
-            workers: [held_run, if by_functions { Nobody } else { held_run }, Nobody, Nobody],
-        },
-    ];
-    if by_functions {
-        lines.extend([
-            Line {
-                table: "run_kinds",
-                people: [Everybody, Nobody, Nobody, Nobody],
-                workers: [Everybody, Nobody, Nobody, Nobody],
-            },
-            Line {
-                table: "queue_caps",
-                people: [If(|who, row| row.project.is_none() || who.may(Read, row)), Nobody, Nobody, Nobody],
-                workers: NOTHING,
-            },
-            Line { table: "run_ready", people: [May(Read), Nobody, Nobody, Nobody], workers: NOTHING },
-            Line { table: "run_dependencies", people: [May(Read), Nobody, Nobody, Nobody], workers: NOTHING },
-        ]);
-    }
-    lines
-}
-
-pub fn lines(queue_by_functions: bool) -> Vec<Line> {
+pub fn lines() -> Vec<Line> {
     let line = |table, people, workers| Line { table, people, workers };
     let read = [May(Read), Nobody, Nobody, Nobody];
     let for_all = [Everybody, Nobody, Nobody, Nobody];
     let asked_of_tenant = [May(Read), May(Test), May(Test), Nobody];
-    let mut lines = vec![
+    let held_run = If(|who, row| row.holder.as_deref() == Some(who.name));
+    let of_held = If(|who, row| row.holder.as_deref() == Some(who.name) || who.holds_tenant(row));
+    vec![
         line("roles", for_all, for_all),
         line("schema_migrations", for_all, for_all),
         line(
@@ -227,22 +193,60 @@ pub fn lines(queue_by_functions: bool) -> Vec<Line> {
             NOTHING,
         ),
         line("audit_horizon", for_all, NOTHING),
-    ];
-    lines.extend(queue(queue_by_functions));
-    lines
+        // The queue is written by its functions alone.
+        line("runs", read, [of_held, Nobody, Nobody, Nobody]),
+        line("leases", read, [held_run, Nobody, Nobody, Nobody]),
+        line("run_events", read, [held_run, Nobody, Nobody, Nobody]),
+        line("run_ready", read, NOTHING),
+        line("run_dependencies", read, NOTHING),
+        line("run_kinds", for_all, for_all),
+        line(
+            "queue_caps",
+            [If(|who, row| row.project.is_none() || who.may(Read, row)), Nobody, Nobody, Nobody],
+            NOTHING,
+        ),
+        line(
+            "policies",
+            [May(Read), InProject(Administer), InProject(Administer), InProject(Administer)],
+            NOTHING,
+        ),
+        line("approvals", read, NOTHING),
+        line("approval_decisions", read, NOTHING),
+        // What one has asked for oneself.
+        line("requests", [ASKED, ASKED, Nobody, Nobody], NOTHING),
+    ]
 }
 
 /// The functions that act as the schema's owner, and the roles that may call
 /// them: c control, u people, w workers. Trigger functions are called by nobody.
 pub const DEFINERS: &[(&str, &str)] = &[
+    ("append_event", "cw"),
+    ("append_events", "cw"),
+    ("ask_approval", "cu"),
     ("audit_refusal", "cuw"),
+    ("cancel_run", "cu"),
+    ("claim_next_run", "cw"),
+    ("create_backup", "cu"),
+    ("decide_approval", "cu"),
+    ("deciders", "cu"),
+    ("drain_worker", "cu"),
     ("end_sessions", "cu"),
+    ("expire_approvals", "c"),
     ("find_user", "cu"),
+    ("finish_run", "cw"),
+    ("finish_runs", "cw"),
+    ("heartbeat", "cw"),
+    ("heartbeats", "cw"),
     ("held_builds", "cw"),
     ("held_tenants", "cw"),
+    ("hold_run", "cw"),
     ("is_operator", "cu"),
+    ("keep_event_partitions", "c"),
     ("lock_tenant", "cuw"),
+    ("lost_leases", "c"),
     ("mark_audit", "c"),
+    ("may_run", ""),
+    ("may_watch", "cu"),
     ("my_builds", "cw"),
     ("my_clusters", "cw"),
     ("my_environments", "cu"),
@@ -250,8 +254,23 @@ pub const DEFINERS: &[(&str, &str)] = &[
     ("my_runs", "cw"),
     ("my_tenants", "cw"),
     ("myself", "cu"),
+    ("name_of", "cu"),
+    ("note_runs", ""),
+    ("person_of", ""),
+    ("place_runs", ""),
+    ("policy_for", ""),
+    ("queue_run", "cu"),
+    ("queue_runs", "cuw"),
+    ("ready_run", "cu"),
+    ("ready_runs", ""),
+    ("restore_backup", "cu"),
+    ("retry_run", "cu"),
     ("server_load", "c"),
-    ("until_0008_may_run", "u"),
+    ("settle_approval", "c"),
+    ("settle_dependents", ""),
+    ("take_runs", "c"),
+    ("tend_queue", "c"),
+    ("use_approval", "cu"),
     ("within_my_key", "cu"),
 ];
 

@@ -17,7 +17,8 @@ pub struct Row {
     /// The worker that holds the row's run.
     pub holder: Option<String>,
     pub login: Option<String>,
-    pub run_kind: Option<String>,
+    /// The key that asked, by its name.
+    pub key_name: Option<String>,
 }
 
 impl Row {
@@ -27,14 +28,6 @@ impl Row {
 
     pub fn production(&self) -> bool {
         self.stage.as_deref() == Some("production")
-    }
-
-    pub fn run_kind_may(&self, who: &Who) -> bool {
-        match self.run_kind.as_deref() {
-            Some("snapshot" | "plan_restore" | "restore") => who.may(Test, self),
-            Some("build") => who.may_in_project(Develop, self),
-            _ => who.may(Develop, self),
-        }
     }
 }
 
@@ -113,6 +106,10 @@ pub fn everybody() -> Vec<Who> {
 impl Who {
     pub fn is_worker(&self) -> bool {
         matches!(self.kind, Kind::Worker)
+    }
+
+    pub fn is_key(&self) -> bool {
+        matches!(self.kind, Kind::Key { .. } | Kind::Dead { key: true })
     }
 
     /// The login of whom it acts for, if it acts at all.

@@ -142,3 +142,32 @@ FROM ops.tenants t WHERE t.id = r.tenant_id AND t.name = 'alpha-staging' AND r.k
 UPDATE ops.runs r SET state = 'running', attempts = 1, fence = 2, ended_at = NULL, reason = NULL
 FROM ops.builds b, ops.projects p
 WHERE b.id = r.build_id AND b.state = 'building' AND p.id = b.project_id AND p.name = 'alpha';
+
+INSERT INTO ops.leases (run_id, tenant_id, worker_id, fence, expires_at, project_id, kind)
+SELECT r.id, r.tenant_id, w.id, r.fence, now() + interval '1 hour', r.project_id, r.kind
+FROM ops.runs r JOIN ops.workers w ON w.name = CASE r.fence WHEN 3 THEN 'busy' ELSE 'holder' END
+WHERE r.state = 'running';
+INSERT INTO ops.run_events (run_id, project_id, at, level, message)
+SELECT id, project_id, now(), 'info', 'said' FROM ops.runs;
+INSERT INTO ops.queue_caps (project_id, at_most) SELECT id, 1 FROM ops.projects;
+INSERT INTO ops.queue_caps (kind, at_most) VALUES ('build', 1);
+INSERT INTO ops.run_ready (lane, turn, run_id, project_id, kind)
+SELECT 1, row_number() OVER (), id, project_id, kind FROM ops.runs WHERE kind = 'provision';
+INSERT INTO ops.run_dependencies (run_id, after_id)
+SELECT a.id, b.id FROM ops.runs a JOIN ops.runs b ON b.tenant_id = a.tenant_id
+WHERE a.kind = 'restore' AND b.kind = 'provision';
+
+-- What needs approval, and what was asked for and decided.
+INSERT INTO ops.policies (id, project_id, act, stage, approvals)
+SELECT gen_random_uuid(), id, 'archive_tenant', 'production', 1 FROM ops.projects;
+INSERT INTO ops.approvals (id, project_id, environment_id, act, subject, summary, state, needed, roles, requester,
+                           expires_at)
+SELECT gen_random_uuid(), e.project_id, e.id, 'archive_tenant', e.id::text, 'archive it', 'pending', 2,
+       ARRAY['owner', 'admin'], 'platform', now() + interval '1 day'
+FROM ops.environments e WHERE e.stage = 'production';
+INSERT INTO ops.approval_decisions (approval_id, user_id, decision, through)
+SELECT a.id, u.id, 'approve', 'session' FROM ops.approvals a, ops.users u WHERE u.login = 'both';
+INSERT INTO ops.requests (requester, key, request_hash, made)
+SELECT requester, 'k', decode(repeat('00', 32), 'hex'), gen_random_uuid()
+FROM (SELECT 'user:' || id FROM ops.users WHERE login IN ('viewer', 'owner', 'beta-owner')
+      UNION ALL SELECT 'key:' || id FROM ops.api_keys WHERE name IN ('reading', 'of-beta')) AS asked (requester);
