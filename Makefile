@@ -34,6 +34,10 @@ demo: ## host two tenants of a real Odoo until Ctrl-C; EXIT=1 walks through it a
 test: ## run all tests against real PostgreSQL and the real Odoo
 	@scripts/test.sh
 
+.PHONY: test-chaos
+test-chaos: ## 10,000 runs while workers, controls and PostgreSQL are killed; HEDDLE_CHAOS_SEED, HEDDLE_CHAOS_RUNS
+	@scripts/test.sh --test chaos
+
 .PHONY: lint
 lint: ## formatting, clippy, the arrows between crates, licences
 	@scripts/lint.sh

@@ -86,7 +86,7 @@ impl Doors {
         let deadline = Instant::now() + Duration::from_secs(120);
         for address in self.addresses.iter().cycle() {
             let request = self.http.post(format!("http://{address}{path}")).bearer_auth(&self.key).json(body);
-            let answer = async { Ok::<_, reqwest::Error>(request.send().await?) }.await;
+            let answer = request.send().await;
             match answer {
                 Ok(answer) if answer.status().is_client_error() => {
                     bail!("{path} answered {}: {}", answer.status(), answer.text().await?)

@@ -141,9 +141,11 @@ impl Read for Block {
 
 /// Newest first.
 pub async fn list(on: &impl On, filter: &Filter<'_>) -> Result<Vec<Listed>> {
-    let at_most = i64::from(filter.at_most);
-    LIST.all(on, &[&filter.chain, &filter.act, &filter.since, &filter.before, &at_most, &filter.subject])
-        .await
+    LIST.all(
+        on,
+        &[&filter.chain, &filter.act, &filter.since, &filter.before, &filter.at_most, &filter.subject],
+    )
+    .await
 }
 
 /// How far the rows are sealed.

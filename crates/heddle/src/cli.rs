@@ -257,6 +257,6 @@ mod tests {
         assert!(text.contains("demo/nightly"), "{text}");
 
         let text = refused("heddle run list --state done");
-        assert!(text.contains("\"done\" is not one of queued, running"), "{text}");
+        assert!(text.contains("\"done\" is not one of waiting, queued"), "{text}");
     }
 }
