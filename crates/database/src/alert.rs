@@ -142,6 +142,7 @@ impl Read for Fact<StaleRun> {
             kind: columns.written("kind")?,
             project: project(columns)?,
             worker: columns.get("worker")?,
+            losses: columns.get("losses")?,
             silent: seconds(columns, "silent")?,
         }))
     }

@@ -11,7 +11,7 @@ crate::written_enum! {
     pub enum AlertKind {
         /// More runs wait than workers get through.
         QueueDepth = "queue_depth",
-        /// A run is under way without a sign of its worker.
+        /// A run is under way without a sign of its worker, or was taken from one before.
         StaleRun = "stale_run",
         /// A run was given up after it had lost its worker too often.
         DeadRun = "dead_run",
@@ -121,7 +121,10 @@ pub struct StaleRun {
     pub run: RunId,
     pub kind: RunKind,
     pub project: ProjectId,
+    /// Who has it now.
     pub worker: String,
+    /// How often it was taken from a worker that gave no sign.
+    pub losses: i32,
     pub silent: SignedDuration,
 }
 
@@ -256,12 +259,19 @@ impl Judge<'_> {
 
     fn runs(&mut self, facts: &Facts) {
         for run in &facts.stale_runs {
-            let detail = format!(
-                "the {} run on the worker {} has given no sign for {} min; look at its log, or cancel it",
-                run.kind,
-                run.worker,
-                run.silent.as_mins()
-            );
+            let detail = if run.losses > 0 {
+                format!(
+                    "the {} run was taken from workers that gave no sign, {} times; the worker {} has it now",
+                    run.kind, run.losses, run.worker
+                )
+            } else {
+                format!(
+                    "the {} run on the worker {} has said nothing for {} min; look at its log, or cancel it",
+                    run.kind,
+                    run.worker,
+                    run.silent.as_mins()
+                )
+            };
             self.find(AlertKind::StaleRun, run.run, Severity::Warning, Some(run.project), detail);
         }
         for run in &facts.dead_runs {

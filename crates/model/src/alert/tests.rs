@@ -62,6 +62,7 @@ fn each_condition_is_found_as_what_it_is() {
             kind: RunKind::Backup,
             project,
             worker: "here".into(),
+            losses: 0,
             silent: SignedDuration::from_mins(31),
         }],
         dead_runs: vec![DeadRun {
