@@ -23,6 +23,12 @@ fn cursor() -> utoipa::openapi::Object {
     text("Go on after it: the `next` of the piece before.", "^[a-z0-9/@._-]{1,127}$")
 }
 
+/// What any list could have as a place, as the document says it.
+fn is_place(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/@._-".contains(&byte);
+    (1..=127).contains(&text.len()) && text.bytes().all(good)
+}
+
 fn hundred() -> u32 {
     Slice::<()>::default().limit
 }
@@ -30,12 +36,11 @@ fn hundred() -> u32 {
 impl Cut {
     pub fn slice<C: FromStr>(self) -> Answer<Slice<C>> {
         let after = self.after.map(|after| {
-            after.parse().map_err(|_| {
-                Failure::invalid(format!(
-                    "this list has no place {:?}",
-                    after.chars().take(100).collect::<String>()
-                ))
-                .hint("Send the next of the answer before as after, or leave it out to begin.")
+            let place = after.parse().ok().filter(|_| is_place(&after));
+            place.ok_or_else(|| {
+                let after: String = after.chars().take(100).collect();
+                Failure::invalid(format!("this list has no place {after:?}"))
+                    .hint("Send the next of the answer before as after, or leave it out to begin.")
             })
         });
         if !(1..=Slice::<()>::MOST).contains(&self.limit) {
