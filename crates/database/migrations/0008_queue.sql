@@ -1120,7 +1120,7 @@ BEGIN
     SELECT t.name, t.state, e.project_id INTO found
     FROM ops.tenants t JOIN ops.environments e ON e.id = t.environment_id
     WHERE t.id = tenant;
-    IF NOT FOUND THEN
+    IF found.project_id IS NULL THEN
         RAISE EXCEPTION 'there is no tenant %', tenant USING ERRCODE = 'HD001';
     ELSIF found.state <> 'active' THEN
         PERFORM ops.may_run('backup', found.project_id, (SELECT t.environment_id FROM ops.tenants t WHERE t.id = tenant));
@@ -1148,7 +1148,7 @@ BEGIN
     FROM ops.restores s JOIN ops.tenants t ON t.id = s.tenant_id JOIN ops.environments e ON e.id = t.environment_id
     WHERE s.id = restore
     FOR UPDATE OF s;
-    IF NOT FOUND THEN
+    IF found.project_id IS NULL THEN
         RAISE EXCEPTION 'there is no restore %', restore USING ERRCODE = 'HD001';
     END IF;
     PERFORM ops.may_run('restore', found.project_id, found.environment_id);

