@@ -158,6 +158,10 @@ async fn furnish(site: &Site, worker: &Worker<'_>) -> String {
     let policy = json!({"project": "demo", "act": "archive_tenant", "stage": "production", "approvals": 1});
     let policy: Value = site.post("/api/v1/policies", policy).await.good();
 
+    // Which is asked for so.
+    let archive = site.post("/api/v1/tenants/globex/archive", json!({"confirm": "globex"})).await;
+    assert_eq!(archive.problem().kind, "needs-approval");
+    let approvals: Page<Value> = site.get("/api/v1/approvals").await.good();
     for login in ["vera", "dora"] {
         site.post("/api/v1/users", json!({"login": login})).await.good::<Value>();
     }
@@ -166,6 +170,7 @@ async fn furnish(site: &Site, worker: &Worker<'_>) -> String {
     site.send(member).await.good::<Value>();
     let key: Value = site.post("/api/v1/keys", json!({"name": "other"})).await.good();
 
+    let again = site.get("/api/v1/runs?kind=build&state=failed").await.good::<Page<Run>>().items.remove(0);
     let runs: Page<Run> = site.get("/api/v1/runs").await.good();
     let builds: Page<Value> = site.get("/api/v1/builds").await.good();
     let known = [
@@ -181,11 +186,12 @@ async fn furnish(site: &Site, worker: &Worker<'_>) -> String {
         ("login", vec!["vera".into(), "dora".into()]),
         ("key", vec![key["api_key"]["id"].as_str().unwrap().to_owned()]),
         ("worker", vec!["host".into()]),
+        ("approval", vec![approvals.items[0]["id"].as_str().unwrap().to_owned()]),
         ("policy", vec![policy["id"].as_str().unwrap().to_owned()]),
         ("cron", vec!["30 2 * * *".into(), "0 3 * * 0".into()]),
         ("zone", vec!["UTC".into(), "Europe/Paris".into()]),
         ("restore", vec![restore.id.to_string()]),
-        ("run", runs.items.iter().map(|run| run.id.to_string()).collect()),
+        ("run", [&again].into_iter().chain(&runs.items).map(|run| run.id.to_string()).collect()),
     ];
     let mut text = String::new();
     for (name, values) in known {
