@@ -222,7 +222,7 @@ impl Faults {
         self.reached.insert(point, ATTEMPTS);
         let ended = ended?;
         let run = self.settled(Some("provision")).await?.context("the provision's run")?;
-        ensure!(ended.code != 0 && run["state"] == "failed", "{ended:?} {run}");
+        ensure!(ended.code != 0 && run["state"] == "dead", "{ended:?} {run}");
         ensure!(text(&run, "reason").contains("lost"), "it failed because of {}", run["reason"]);
         let seen = format!("after {ATTEMPTS} kills: failed, {:?}", text(&run, "reason"));
         self.done(point, began, seen).await
