@@ -16,6 +16,7 @@ pub mod load;
 pub mod management;
 pub mod platform;
 pub mod queue;
+pub mod readme;
 pub mod routing;
 pub mod rpc;
 pub mod state;

@@ -120,6 +120,11 @@ impl Platform {
         last.context("no result")?.with_context(|| format!("read the result of heddle {command}"))
     }
 
+    /// The binary.
+    pub fn program(&self) -> &Path {
+        &self.heddle
+    }
+
     /// Where commands of this platform find it.
     pub fn environment(&self) -> &BTreeMap<String, String> {
         &self.env

@@ -14,7 +14,7 @@ use walk::full_disk::{SmallDisk, full_disk};
 use walk::house::{House, MODULES};
 use walk::platform::Platform;
 use walk::table::Steps;
-use walk::{history, isolation, routing};
+use walk::{history, isolation, readme, routing};
 
 /// Backups of three tenants and of their restored cells fit into it.
 const REPOSITORY_MB: u32 = 320;
@@ -125,6 +125,12 @@ async fn walk_through(heddle: &Path, odoo: &Path, scratch: &Path, root: bool) ->
         let seen = full_disk(&house, "globex", disk).await?;
         steps.done("full disk", began, seen);
     }
+
+    // Last, since restores wait for an approval from then on.
+    let began = Instant::now();
+    let shown = ["More to look at:", "For more than one person:"];
+    let commands = readme::commands_do_what_they_say(&house.platform, &shown).await?;
+    steps.done("README", began, format!("{commands} commands do what they say"));
 
     let began = Instant::now();
     house.platform.stop().await?;
