@@ -35,7 +35,7 @@ test: ## run all tests against real PostgreSQL and the real Odoo
 	@scripts/test.sh
 
 .PHONY: test-chaos
-test-chaos: ## 10,000 runs while workers, controls and PostgreSQL are killed; HEDDLE_CHAOS_SEED, HEDDLE_CHAOS_RUNS
+test-chaos: ## the chaos test alone; HEDDLE_CHAOS_SEED=, HEDDLE_CHAOS_RUNS=
 	@scripts/test.sh --test chaos
 
 .PHONY: lint

@@ -5,19 +5,17 @@ use database::Connection;
 use database::approval::Asked as Answer;
 use model::policy::{Act, ApprovalState, Decision};
 use model::{ApprovalId, EnvironmentId, ProjectId, RunId};
-use protocol::api::{Approval, ApprovalDecision};
+use protocol::api::{Approval, ApprovalDecision, Page};
 
 use crate::matter::Matter;
-use crate::{Control, Error, Kind, Refusal, Result};
+use crate::{Control, Error, Kind, Refusal, Result, Slice};
 
-/// Which approvals to list; newest first.
+/// Which approvals to list.
 #[derive(Debug, Clone, Default)]
 pub struct ApprovalFilter {
     /// A project's name or id.
     pub project: Option<String>,
     pub state: Option<ApprovalState>,
-    /// At most this many; 0: 100.
-    pub limit: u32,
 }
 
 /// An act that has no run to wait.
@@ -32,15 +30,21 @@ pub(crate) struct Doing<'a> {
 }
 
 impl Control {
-    pub async fn approvals(&self, filter: &ApprovalFilter) -> Result<Vec<Approval>> {
+    /// Newest first.
+    pub async fn approvals(
+        &self,
+        filter: &ApprovalFilter,
+        slice: &Slice<ApprovalId>,
+    ) -> Result<Page<Approval>> {
         let database = self.database().await?;
         let project = match &filter.project {
             Some(project) => Some(crate::project::find(&database, project).await?.id),
             None => None,
         };
-        let limit = if filter.limit == 0 { 100 } else { filter.limit.min(1000) };
-        let found = database::approval::list(&database, project, filter.state, limit).await?;
-        found.into_iter().map(shown).collect()
+        let found =
+            database::approval::list(&database, project, filter.state, slice.after, slice.rows()).await?;
+        let approvals = found.into_iter().map(shown).collect::<Result<_>>()?;
+        Ok(slice.page(approvals, |approval: &Approval| approval.id.to_string()))
     }
 
     pub async fn approval(&self, approval: ApprovalId) -> Result<Approval> {

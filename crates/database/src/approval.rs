@@ -67,9 +67,11 @@ pub async fn list(
     on: &impl On,
     project: Option<ProjectId>,
     state: Option<ApprovalState>,
-    at_most: u32,
+    before: Option<ApprovalId>,
+    at_most: i64,
 ) -> Result<Vec<Approval>> {
-    LIST.all(on, &[&project.map(|id| id.0), &state.map(ApprovalState::as_str), &i64::from(at_most)]).await
+    let (project, before) = (project.map(|id| id.0), before.map(|id| id.0));
+    LIST.all(on, &[&project, &state.map(ApprovalState::as_str), &before, &at_most]).await
 }
 
 pub async fn get(on: &impl On, approval: ApprovalId) -> Result<Option<Approval>> {

@@ -78,6 +78,12 @@ impl Ledger {
         .await
     }
 
+    /// The workers that hold runs, by name.
+    pub async fn holders(&mut self) -> Result<Vec<String>> {
+        let holders = "SELECT DISTINCT w.name FROM ops.leases l JOIN ops.workers w ON w.id = l.worker_id";
+        Ok(self.ask(holders, &[]).await?.iter().map(|row| row.get(0)).collect())
+    }
+
     pub async fn held_by(&mut self, worker: &str) -> Result<i64> {
         let held =
             "SELECT count(*) FROM ops.leases l JOIN ops.workers w ON w.id = l.worker_id WHERE w.name = $1";

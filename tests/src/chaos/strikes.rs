@@ -151,18 +151,25 @@ impl Chaos {
         }
     }
 
-    /// A worker that can be struck, unless enough of them are.
-    fn victim(&mut self) -> Option<usize> {
+    /// A worker that can be struck, unless enough of them are: one that holds
+    /// runs if there is any.
+    async fn victim(&mut self) -> Result<Option<usize>> {
+        let holders = self.ledger.holders().await?;
         let workers = &self.members[..WORKERS];
         let up: Vec<usize> =
             (0..WORKERS).filter(|one| workers[*one].runs() && !workers[*one].frozen).collect();
-        (up.len() > WORKERS - DOWN).then(|| *self.chance.pick(&up))
+        if up.len() <= WORKERS - DOWN {
+            return Ok(None);
+        }
+        let at_work: Vec<usize> =
+            up.iter().copied().filter(|one| holders.contains(&workers[*one].name)).collect();
+        Ok(Some(*self.chance.pick(if at_work.is_empty() { &up } else { &at_work })))
     }
 
     async fn kill_worker(&mut self) -> Result<()> {
-        let Some(victim) = self.victim() else { return Ok(()) };
-        let held = self.ledger.held_by(&self.members[victim].name).await?;
+        let Some(victim) = self.victim().await? else { return Ok(()) };
         self.members[victim].kill().await?;
+        let held = self.ledger.held_by(&self.members[victim].name).await?;
         self.strikes.killed_workers += 1;
         self.strikes.killed_at_work += u64::from(held > 0);
         let back = Duration::from_millis(self.chance.within(0..3000) as u64);
@@ -171,7 +178,7 @@ impl Chaos {
     }
 
     async fn freeze_worker(&mut self) -> Result<()> {
-        let Some(victim) = self.victim() else { return Ok(()) };
+        let Some(victim) = self.victim().await? else { return Ok(()) };
         self.members[victim].freeze()?;
         let held = self.ledger.held_by(&self.members[victim].name).await?;
         self.strikes.frozen_workers += 1;

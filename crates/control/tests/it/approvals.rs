@@ -1,6 +1,6 @@
 //! Policies and what they ask for, as operations of control: acts without a run.
 
-use control::{ApprovalFilter, Control, Kind, Principal};
+use control::{ApprovalFilter, Control, Kind, Principal, Slice};
 use model::access::Role;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::Stage;
@@ -45,7 +45,7 @@ impl Team {
     /// The only one that is pending.
     async fn pending(&self) -> protocol::api::Approval {
         let filter = ApprovalFilter { state: Some(ApprovalState::Pending), ..ApprovalFilter::default() };
-        let mut pending = self.ada.approvals(&filter).await.unwrap();
+        let mut pending = self.ada.approvals(&filter, &Slice::first()).await.unwrap().items;
         assert_eq!(pending.len(), 1, "{pending:?}");
         pending.remove(0)
     }
@@ -108,7 +108,14 @@ async fn a_refusal_can_be_asked_against() {
     assert_eq!((no.state, no.decisions[0].by.as_str()), (ApprovalState::Refused, "ada"));
     refused(team.olga.archive_tenant("acme", "acme").await, Kind::NeedsApproval);
     assert_ne!(team.pending().await.id, first.id);
-    assert_eq!(team.olga.approvals(&ApprovalFilter::default()).await.unwrap().len(), 2);
+    let all = ApprovalFilter::default();
+    let whole = team.olga.approvals(&all, &Slice::first()).await.unwrap();
+    assert_eq!((whole.items.len(), whole.next.as_deref()), (2, None));
+    let piece = team.olga.approvals(&all, &Slice { after: None, limit: 1 }).await.unwrap();
+    let after = piece.next.clone().map(|next| next.parse().unwrap());
+    let rest = team.olga.approvals(&all, &Slice { after, limit: 1 }).await.unwrap();
+    assert_eq!((rest.items.len(), rest.next.as_deref()), (1, None));
+    assert_eq!([&piece.items[0], &rest.items[0]].map(|one| one.id), [0, 1].map(|at: usize| whole.items[at].id));
 }
 
 #[tokio::test]
@@ -170,7 +177,7 @@ async fn a_policy_on_policies_holds_for_all_of_them() {
     refused(team.olga.change_policy(own, none.clone(), None).await, Kind::NeedsApproval);
     let near = NewPolicy { environment: Some("live".into()), ..policy(Act::ArchiveTenant, None, 0) };
     refused(team.olga.create_policy(near.clone()).await, Kind::NeedsApproval);
-    let asked = team.ada.approvals(&ApprovalFilter::default()).await.unwrap();
+    let asked = team.ada.approvals(&ApprovalFilter::default(), &Slice::first()).await.unwrap().items;
     let wanted = asked.iter().find(|one| one.summary.contains("in the environment live")).unwrap();
     team.ada.decide_approval(id(wanted), Decision::Approve, None).await.unwrap();
     // What was granted is this, and no other change.
@@ -235,7 +242,7 @@ async fn secrets_take_an_approval_where_it_is_asked_for() {
     olga.create_policy(policy(Act::SetSecret, Some(Stage::Production), 1)).await.unwrap();
     refused(olga.set_secret(&of, "TOKEN", "hunter2hunter2", None).await, Kind::NeedsApproval);
     assert!(ada.secrets(&of).await.unwrap().is_empty());
-    let pending = ada.approvals(&ApprovalFilter::default()).await.unwrap();
+    let pending = ada.approvals(&ApprovalFilter::default(), &Slice::first()).await.unwrap().items;
     assert!(!format!("{pending:?}").contains("hunter2"));
     ada.decide_approval(id(&pending[0]), Decision::Approve, None).await.unwrap();
     let set = olga.set_secret(&of, "TOKEN", "hunter2hunter2", None).await.unwrap();

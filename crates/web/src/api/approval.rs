@@ -7,8 +7,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Refused;
+use super::list::Cut;
 use crate::extract::{Acting, Json, Path, Query};
-use crate::failure::{Answer, Failure};
+use crate::failure::Answer;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -18,25 +19,18 @@ pub struct Filter {
     /// Only those in this state.
     #[param(value_type = Option<String>)]
     pub state: Option<ApprovalState>,
-    /// At most this many, 1 to 1,000.
-    #[serde(default = "hundred")]
-    #[param(value_type = Option<u32>, default = 100, minimum = 1, maximum = 1000)]
-    pub limit: u32,
-}
-
-fn hundred() -> u32 {
-    100
 }
 
 /// What waits, or waited, for approvals; newest first.
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "approvals", operation_id = "list_approvals",
-    params(Filter), responses((status = 200, body = Page<Approval>), Refused))]
-pub async fn list(Acting(control): Acting, Query(filter): Query<Filter>) -> Answer<Answered<Page<Approval>>> {
-    if !(1..=1000).contains(&filter.limit) {
-        return Err(Failure::invalid(format!("the limit is {}, not 1 to 1000", filter.limit)));
-    }
-    let filter = ApprovalFilter { project: filter.project, state: filter.state, limit: filter.limit };
-    Ok(Answered(Page::whole(control.approvals(&filter).await?)))
+    params(Filter, Cut), responses((status = 200, body = Page<Approval>), Refused))]
+pub async fn list(
+    Acting(control): Acting,
+    Query(filter): Query<Filter>,
+    Query(cut): Query<Cut>,
+) -> Answer<Answered<Page<Approval>>> {
+    let filter = ApprovalFilter { project: filter.project, state: filter.state };
+    Ok(Answered(control.approvals(&filter, &cut.slice()?).await?))
 }
 
 /// One approval.

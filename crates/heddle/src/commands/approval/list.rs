@@ -17,7 +17,7 @@ pub struct List {
     #[arg(long)]
     all: bool,
     /// At most so many
-    #[arg(short = 'n', long, default_value_t = 30)]
+    #[arg(short = 'n', long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 }
 
