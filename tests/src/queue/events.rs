@@ -46,10 +46,11 @@ struct Held {
 
 impl Talker {
     /// `door` is the platform's own.
-    pub async fn register(door: Door) -> Result<Self> {
+    pub async fn register(mut door: Door) -> Result<Self> {
         let body = json!({"name": LABEL, "version": "0", "labels": [LABEL]});
         let answer = door.open().await?.post_json("/internal/workers", &body).await?;
         let worker = answer["worker"].as_str().context("a worker's id")?.parse()?;
+        door.worker = Some(worker);
         Ok(Self { door, worker })
     }
 

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 /// Where control listens, and who asks.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct Door {
     /// `127.0.0.1:7700`
     pub address: String,
     pub key: String,
+    /// Whom the platform's own key speaks for.
+    pub worker: Option<Uuid>,
 }
 
 impl Door {
@@ -26,7 +29,8 @@ impl Door {
         let (sender, connection) =
             handshake(TokioIo::new(stream)).await.context("speak HTTP with control")?;
         tokio::spawn(connection);
-        Ok(Line { sender, host: self.address.clone(), bearer: format!("Bearer {}", self.key) })
+        let bearer = format!("Bearer {}", self.key);
+        Ok(Line { sender, host: self.address.clone(), bearer, worker: self.worker.map(|id| id.to_string()) })
     }
 
     /// So many of them.
@@ -39,6 +43,7 @@ pub struct Line {
     sender: SendRequest<Full<Bytes>>,
     host: String,
     bearer: String,
+    worker: Option<String>,
 }
 
 impl Line {
@@ -71,13 +76,16 @@ impl Line {
     }
 
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, &self.host)
             .header(AUTHORIZATION, &self.bearer)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))?;
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(worker) = &self.worker {
+            request = request.header("heddle-worker", worker);
+        }
+        let request = request.body(Full::new(body))?;
         self.sender.ready().await.with_context(|| format!("ask for {path}"))?;
         self.sender.send_request(request).await.with_context(|| format!("ask for {path}"))
     }

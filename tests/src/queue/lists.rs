@@ -53,7 +53,7 @@ pub async fn fill(database: &Client, door: &Door) -> Result<Door> {
     database.batch_execute("RESET session_replication_role; RESET synchronous_commit").await?;
     database.batch_execute("VACUUM (ANALYZE) ops.runs, ops.projects, ops.project_members").await?;
     println!("  {RUNS} runs in {PROJECTS} projects, made in {:.0} s", began.elapsed().as_secs_f64());
-    Ok(Door { address: door.address.clone(), key: format!("hk_{PREFIX}_{SECRET}") })
+    Ok(Door { key: format!("hk_{PREFIX}_{SECRET}"), ..door.clone() })
 }
 
 /// Milliseconds of every answer: the newest, a project's, the failed ones, a

@@ -115,7 +115,10 @@ async fn a_refusal_can_be_asked_against() {
     let after = piece.next.clone().map(|next| next.parse().unwrap());
     let rest = team.olga.approvals(&all, &Slice { after, limit: 1 }).await.unwrap();
     assert_eq!((rest.items.len(), rest.next.as_deref()), (1, None));
-    assert_eq!([&piece.items[0], &rest.items[0]].map(|one| one.id), [0, 1].map(|at: usize| whole.items[at].id));
+    assert_eq!(
+        [&piece.items[0], &rest.items[0]].map(|one| one.id),
+        [0, 1].map(|at: usize| whole.items[at].id)
+    );
 }
 
 #[tokio::test]
