@@ -21,12 +21,21 @@ impl Control {
         let deadline = Instant::now() + Duration::from_millis(claim.wait_ms).min(LONGEST_WAIT);
         loop {
             // Subscribed before looking, so that nothing falls in between.
-            let mut queued = pin!(self.inner.queued.notified());
-            queued.as_mut().enable();
+            let mut alone = pin!(self.inner.queued.alone.notified());
+            let mut others = pin!(self.inner.queued.others.notified());
+            alone.as_mut().enable();
+            others.as_mut().enable();
             let claimed = self.look(&claim).await?;
             if !claimed.is_empty() || Instant::now() >= deadline {
                 return Ok(claimed);
             }
+            let queued = async {
+                tokio::select! {
+                    () = alone, if claim.kinds.iter().any(|kind| kind.stands_alone()) => {}
+                    () = others, if claim.kinds.iter().any(|kind| !kind.stands_alone()) => {}
+                    else => std::future::pending().await,
+                }
+            };
             // Woken or not, it looks again.
             let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), queued).await;
         }

@@ -75,11 +75,19 @@ pub struct Control {
     claims: Arc<database::Claims>,
 }
 
+/// A worker claims runs that stand alone, by the thousand, apart from all
+/// others: what waits for the one is not woken by the other.
+#[derive(Default)]
+struct Queued {
+    alone: Notify,
+    others: Notify,
+}
+
 struct Inner {
     database: database::Pool,
     settings: Settings,
     /// Hints to those who wait in this process; a poll is the guarantee.
-    queued: Notify,
+    queued: Queued,
     told: Notify,
     routed: Notify,
     questions: log::Desk,
@@ -100,7 +108,7 @@ impl Control {
         let inner = Inner {
             database,
             settings,
-            queued: Notify::new(),
+            queued: Queued::default(),
             told: Notify::new(),
             routed: Notify::new(),
             questions: log::Desk::default(),
@@ -124,7 +132,13 @@ impl Control {
 
     /// After a commit that may have queued a run or freed a tenant.
     fn queued(&self) {
-        self.inner.queued.notify_waiters();
+        self.inner.queued.alone.notify_waiters();
+        self.inner.queued.others.notify_waiters();
+    }
+
+    /// After a commit that queued nothing but runs that stand alone.
+    fn queued_alone(&self) {
+        self.inner.queued.alone.notify_waiters();
     }
 
     /// After a commit that changed a run or appended to its events.

@@ -27,6 +27,7 @@ impl Control {
             let detail = format!("{} runs are asked for, not 1 to {MOST_RUNS}", new.runs.len());
             return Err(Refusal::invalid(detail).into());
         }
+        let alone = new.runs.iter().all(|run| run.kind.stands_alone());
         let database = self.database().await?;
         let mut places = Places::default();
         let mut rows = Vec::with_capacity(new.runs.len());
@@ -75,7 +76,10 @@ impl Control {
                 }
             });
         }
-        self.queued();
+        match alone {
+            true => self.queued_alone(),
+            false => self.queued(),
+        }
         Ok(QueuedRuns { runs })
     }
 }
