@@ -315,7 +315,8 @@ fn read_pack<S: Sink>(
             Err(damaged("it is shorter than its manifest says".to_owned()))
         }
     };
-    for (file, part) in pieces {
+    let mut left = pieces;
+    while let Some((&(file, part), rest)) = left.split_first() {
         // Of files that went away while they were copied.
         let Some(gap) = part.offset.checked_sub(reached) else {
             return Err(damaged(format!("{} overlaps another", file.path)));
@@ -338,7 +339,19 @@ fn read_pack<S: Sink>(
         if hex::encode(hash.finalize()) != part.sha256 {
             return Err(damaged(format!("{} does not have its checksum", file.path)));
         }
+        // Small files that are equal name the same bytes: those just read.
+        let equal = rest.iter().take_while(|(_, other)| part.is_shared_by(other)).count();
+        let (equal, rest) = rest.split_at(equal);
+        for (file, other) in equal {
+            let bytes = &buffer[..part.length as usize];
+            let written = sink.open(file).and_then(|open| {
+                sink.write(&open, other.at, bytes).map_err(failed("write", Path::new(&file.path)))
+            });
+            written?;
+            tell(part.length);
+        }
         reached = part.offset + part.length;
+        left = rest;
     }
     // To its end: only there it is known that nothing is missing.
     skip(&mut object, pack.content.saturating_sub(reached))?;
