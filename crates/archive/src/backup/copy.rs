@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::list::{self, CONTROL, Listed};
 use super::manifest::{DamagedPage, FileEntry, Pack, Part};
 use super::page::{self, PAGE, Page};
+use super::plan::{Piece, plan};
 use super::{CHUNK, PACK};
 use crate::disk::{FileError, Linked};
 use crate::pace::give_way;
@@ -96,14 +97,6 @@ pub(super) struct Copied {
     pub postgres: String,
     /// Their locks tell others that the packs are no leftovers.
     pub held: Vec<Upload>,
-}
-
-/// A piece of a file that is to be in a pack.
-struct Piece {
-    file: usize,
-    at: u64,
-    /// None: the whole file, whatever its size is when it is opened.
-    length: Option<u64>,
 }
 
 /// A pack that was written.
@@ -268,43 +261,6 @@ fn name(path: &str) -> (&str, &str) {
 
 fn entry(path: &str) -> FileEntry {
     FileEntry { path: path.to_owned(), size: 0, base: false, parts: Vec::new() }
-}
-
-/// Which pieces of which files go together.
-fn plan(files: &[Listed], target: u64) -> Vec<Vec<Piece>> {
-    let target = target / PAGE as u64 * PAGE as u64;
-    let (mut packs, mut pack, mut room) = (Vec::new(), Vec::new(), target);
-    for (file, listed) in files.iter().enumerate() {
-        let mut at = 0;
-        loop {
-            if room == 0 {
-                packs.push(std::mem::take(&mut pack));
-                room = target;
-            }
-            let left = listed.size - at;
-            if at == 0 && left <= room {
-                pack.push(Piece { file, at, length: None });
-                room -= left;
-                break;
-            }
-            // Cut where a page ends.
-            let length = left.min(room / PAGE as u64 * PAGE as u64);
-            if length == 0 {
-                room = 0;
-                continue;
-            }
-            pack.push(Piece { file, at, length: Some(length) });
-            room -= length;
-            at += length;
-            if at == listed.size {
-                break;
-            }
-        }
-    }
-    if !pack.is_empty() {
-        packs.push(pack);
-    }
-    packs
 }
 
 impl Copy<'_> {
@@ -514,8 +470,6 @@ impl From<CopyError> for PieceError {
 mod tests {
     use std::io::Write as _;
 
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -527,30 +481,5 @@ mod tests {
         assert_eq!(&read, b"abc\0\0\0");
         read_at(&file, &mut read, 9).unwrap();
         assert_eq!(read, [0; 6]);
-    }
-
-    proptest! {
-        #[test]
-        fn each_byte_is_in_one_pack(sizes in prop::collection::vec(0_u64..200_000, 0..60)) {
-            let target = 65_536;
-            let files: Vec<_> =
-                sizes.iter().enumerate().map(|(n, size)| Listed { path: n.to_string(), size: *size }).collect();
-            let packs = plan(&files, target);
-            let mut reached = vec![None; files.len()];
-            for pack in &packs {
-                let mut sum = 0;
-                for piece in pack {
-                    let length = piece.length.unwrap_or(files[piece.file].size);
-                    prop_assert_eq!(reached[piece.file].unwrap_or(0), piece.at);
-                    prop_assert_eq!(piece.at % PAGE as u64, 0);
-                    reached[piece.file] = Some(piece.at + length);
-                    sum += length;
-                }
-                prop_assert!(sum <= target && !pack.is_empty());
-            }
-            for (file, reached) in files.iter().zip(reached) {
-                prop_assert_eq!(reached, Some(file.size));
-            }
-        }
     }
 }

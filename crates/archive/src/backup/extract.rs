@@ -1,6 +1,6 @@
 //! Giving a base backup back as a data directory.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, chown, fchown};
@@ -144,7 +144,7 @@ fn unpack(
     // programs already, until nothing is written there any more.
     folder(dest, None)?;
     let total = row.iter().map(Manifest::content).sum();
-    let mut before = 0;
+    let mut told = 0;
     let mut there: Option<&Manifest> = None;
     for manifest in row {
         if let Some(there) = there {
@@ -156,7 +156,12 @@ fn unpack(
                 folder(&path, identity)?;
             }
         }
+        let before: HashMap<&str, u64> =
+            there.iter().flat_map(|there| &there.files).map(|file| (&*file.path, file.size)).collect();
         for file in &manifest.files {
+            if file.base && before.get(&*file.path) == Some(&file.size) {
+                continue;
+            }
             let path = dest.join(&file.path);
             if file.base {
                 let open = OpenOptions::new().write(true).open(&path);
@@ -167,9 +172,9 @@ fn unpack(
                 create(&path, identity)?;
             }
         }
-        let mut tell = |done: u64, _| progress(before + done, total);
+        let mut tell = |done: u64, _| progress(told + done, total);
         read_packs(archive, manifest, archive.inner.store.width(), &mut tell, &Into { dest, identity })?;
-        before += manifest.content();
+        told += manifest.content();
         there = Some(manifest);
     }
     let Some(last) = there else { return Ok(()) };
