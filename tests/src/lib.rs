@@ -18,6 +18,7 @@ pub mod management;
 pub mod memory;
 pub mod platform;
 pub mod queue;
+pub mod repository;
 pub mod routing;
 pub mod rpc;
 pub mod state;
