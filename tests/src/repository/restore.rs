@@ -40,6 +40,8 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
     let in_shared = past(&bench.shared.connect(&database).await?).await?;
     let in_alone = past(&alone.cluster.connect(&database).await?).await?;
     let (mut ours, mut pooled, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    // Nothing is removed in between: ext4 looks for free inodes the longer, the
+    // more were freed a moment ago.
     for round in 0..bench.scale.restores {
         for turn in 0..3 {
             settled();
@@ -52,20 +54,18 @@ pub async fn measure(bench: &mut Bench) -> Result<()> {
                     bench.back_up(&[RESTORED.to_owned()]).await?;
                 }
                 1 => {
-                    let to = bench.top.join("restored");
+                    let to = bench.top.join(format!("restored-{round}"));
                     let (took, restored) = timed(from_shared(bench, &in_shared, &to)).await?;
                     println!("  pgBackRest, out of one cluster {took:.2} s");
                     pooled.push(took);
-                    restored.remove()?;
-                    let drop = format!("DROP DATABASE \"{database}_back\"");
-                    bench.shared.connect("postgres").await?.batch_execute(&drop).await?;
-                    fs::remove_dir_all(bench.top.join("peer/dump"))?;
+                    restored.stop()?;
                 }
                 _ => {
                     let (took, restored) = timed(alone.restore(&in_alone, &database)).await?;
                     println!("  pgBackRest, a stanza of its own {took:.2} s");
                     single.push(took);
-                    restored.remove()?;
+                    restored.stop()?;
+                    fs::rename(&alone.cluster.data, bench.top.join(format!("alone-{round}")))?;
                     fs::rename(alone.aside(), &alone.cluster.data)?;
                     alone.cluster.start()?;
                 }
@@ -95,11 +95,11 @@ impl Alone {
     }
 
     /// In its place and at its address, the present state kept aside.
-    async fn restore(&self, past: &Past, database: &str) -> Result<Restored> {
+    async fn restore(&self, past: &Past, database: &str) -> Result<Cluster> {
         self.cluster.stop()?;
         fs::rename(&self.cluster.data, self.aside())?;
         let restored = from_repository(&self.stanza, past, &self.cluster.data, &[]).await?;
-        check(&restored.0.connect(database).await?, past).await?;
+        check(&restored.connect(database).await?, past).await?;
         Ok(restored)
     }
 }
@@ -111,7 +111,6 @@ async fn alone(bench: &Bench) -> Result<Alone> {
     let platform = &bench.fleet.house.platform;
     platform.heddle(&["archive", "restore", &database, "--latest", "--to", to]).await?;
     let cluster = Cluster::copy(&given.join("data"), &bench.top.join("alone"), 1)?;
-    fs::remove_dir_all(&given)?;
     let stanza = bench.peer.stanza("alone", &cluster.data, &cluster.sockets, How::LikeHeddle)?;
     cluster.configure(&stanza.archive_command())?;
     // The first segment may come before the stanza; it is tried again.
@@ -158,33 +157,22 @@ async fn restore(bench: &Bench, past: &Past) -> Result<()> {
     check(&place.connect().await?, past).await
 }
 
-/// A cluster that is thrown away again.
-struct Restored(Cluster);
-
-impl Restored {
-    fn remove(self) -> Result<()> {
-        self.0.stop()?;
-        fs::remove_dir_all(&self.0.data)?;
-        Ok(())
-    }
-}
-
 /// What pgBackRest's guide says: all other databases become files of zeros, the
 /// one is dumped and loaded where it belongs.
-async fn from_shared(bench: &Bench, past: &Past, to: &Path) -> Result<Restored> {
+async fn from_shared(bench: &Bench, past: &Past, to: &Path) -> Result<Cluster> {
     let database = fleet::database(RESTORED);
     let include = format!("--db-include={database}");
     let restored = from_repository(&bench.fleet.stanza, past, to, &[&include]).await?;
-    let dump = bench.top.join("peer/dump");
-    let (out, into) = (restored.0.client("pg_dump"), bench.shared.client("pg_restore"));
-    let back = format!("{database}_back");
+    let back = to.file_name().context("a folder")?.to_string_lossy().replace('-', "_");
+    let dump = bench.top.join("peer").join(&back);
+    let (out, into) = (restored.client("pg_dump"), bench.shared.client("pg_restore"));
     let create = format!("CREATE DATABASE \"{back}\" TEMPLATE template0");
     bench.shared.connect("postgres").await?.batch_execute(&create).await?;
-    let (name, jobs) = (database.clone(), ["-j", "2"]);
+    let (name, loaded, jobs) = (database.clone(), back.clone(), ["-j", "2"]);
     tokio::task::spawn_blocking(move || {
         let (mut out, mut into) = (out, into);
         ended_well(out.args(jobs).args(["-Fd", "-f"]).arg(&dump).arg(&name))?;
-        ended_well(into.args(jobs).arg("-d").arg(format!("{name}_back")).arg(&dump))
+        ended_well(into.args(jobs).arg("-d").arg(&loaded).arg(&dump))
     })
     .await??;
     check(&bench.shared.connect(&back).await?, past).await?;
@@ -192,7 +180,7 @@ async fn from_shared(bench: &Bench, past: &Past, to: &Path) -> Result<Restored> 
 }
 
 /// A cluster of its own in a new folder, recovered and open for writes.
-async fn from_repository(stanza: &Stanza, past: &Past, to: &Path, more: &[&str]) -> Result<Restored> {
+async fn from_repository(stanza: &Stanza, past: &Past, to: &Path, more: &[&str]) -> Result<Cluster> {
     folder(to)?;
     let cluster = Cluster::at(to)?;
     // As PostgreSQL reads it, to the microsecond.
@@ -212,5 +200,5 @@ async fn from_repository(stanza: &Stanza, past: &Past, to: &Path, more: &[&str])
         Ok(client.query_one("SELECT NOT pg_is_in_recovery()", &[]).await?.get(0))
     })
     .await?;
-    Ok(Restored(cluster))
+    Ok(cluster)
 }
