@@ -18,7 +18,7 @@ walk = cargo run --quiet --release --locked --package walk --
 
 .PHONY: help
 help: ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 .PHONY: release
 release:
@@ -47,6 +47,12 @@ bench-host: ## print the times of docs/benchmarks.md
 	@ODOO='$(ODOO)' scripts/prepare.sh demo
 	@$(MAKE) --no-print-directory release
 	@exec $(walk) bench --heddle '$(target)/release/heddle' --odoo "$(odoo)"
+
+.PHONY: bench-archive
+bench-archive: ## print the archive's table of docs/benchmarks.md, beside pgBackRest; QUICK=1, ONLY=, ODOO=
+	@ODOO='$(ODOO)' scripts/prepare.sh bench-archive
+	@$(MAKE) --no-print-directory release
+	@exec $(walk) bench-archive --heddle '$(target)/release/heddle' --odoo "$(odoo)" $(if $(ONLY),--only '$(ONLY)') $(if $(QUICK),--quick)
 
 .PHONY: bench-queue
 bench-queue: ## print the queue's table of docs/benchmarks.md, beside Graphile Worker; HELD_SECONDS=

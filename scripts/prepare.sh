@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/prepare.sh demo|test|lint|bench-queue: installs what is missing for
+# scripts/prepare.sh demo|test|lint|bench-archive|bench-queue: installs what is missing for
 # it, on Debian 12 through apt as root (or with sudo), the rest into a cache
 # outside the checkout. Says what it does; does nothing where nothing is missing.
 #
@@ -92,6 +92,11 @@ prometheus() {
 # The clocks of the chaos test jump with it.
 faketime() {
     compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || install_packages libfaketime
+}
+
+# What `make bench-archive` measures beside Heddle.
+backrest() {
+    command -v pgbackrest >/dev/null || install_packages pgbackrest
 }
 
 node() {
@@ -220,6 +225,13 @@ test)
     seaweedfs
     prometheus
     odoo
+    ;;
+bench-archive)
+    compiler
+    postgres
+    python
+    [ -n "${ODOO:-}" ] || odoo
+    backrest
     ;;
 bench-queue)
     compiler

@@ -1,4 +1,4 @@
-//! `make demo`, `make check-odoo`, `make bench-host` and `make bench-queue`.
+//! `make demo`, `make check-odoo`, and the benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::{Args, Parser};
 use walk::house::{House, MODULES};
 use walk::platform::Platform;
 use walk::queue::Part;
+use walk::repository::{self, Scale};
 
 #[derive(Parser)]
 #[command(about = "Hosts two tenants of a real Odoo with Heddle, and walks through what it does")]
@@ -38,6 +39,17 @@ enum Cli {
         /// How often each thing is measured
         #[arg(long, default_value_t = 7)]
         rounds: usize,
+    },
+    /// Measure the archive beside pgBackRest, in a folder that is removed
+    BenchArchive {
+        #[command(flatten)]
+        with: With,
+        /// Few and small tenants, and few rounds: for those who work on it
+        #[arg(long)]
+        quick: bool,
+        /// Only these parts
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<repository::Part>,
     },
     /// Measure the queue beside Graphile Worker, in a folder that is removed
     BenchQueue {
@@ -87,6 +99,15 @@ async fn run() -> Result<()> {
             let platform = Platform::start(&with.heddle, scratch.data(), &[]).await?;
             let house = House::move_in(platform, &with.odoo, None, MODULES).await?;
             let met = walk::bench::host(&with.heddle, house, rounds).await?;
+            scratch.remove()?;
+            anyhow::ensure!(met, "a gate was missed");
+            Ok(())
+        }
+        Cli::BenchArchive { with, quick, only } => {
+            let scale = if quick { Scale::quick() } else { Scale::whole() }?;
+            let scratch = Scratch::new("bench")?;
+            let top = scratch.data().parent().context("the scratch folder")?;
+            let met = repository::run(&with.heddle, &with.odoo, top, scale, &only).await?;
             scratch.remove()?;
             anyhow::ensure!(met, "a gate was missed");
             Ok(())

@@ -2,17 +2,15 @@
 //! the real worker, beside Graphile Worker on the same PostgreSQL.
 
 mod events;
-mod figures;
 mod graphile;
 mod latency;
 mod lifecycles;
 mod line;
 mod lists;
-mod memory;
 mod tenants;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,12 +19,12 @@ use serde_json::json;
 use tokio_postgres::{Client, Config};
 
 use self::events::Talker;
-use self::figures::Bounds::{AtLeast, AtMost};
-use self::figures::{Figures, median, percentile};
 use self::graphile::Graphile;
-use self::line::Door;
-use self::memory::Memory;
+pub use self::line::Door;
+use crate::figures::Bounds::{AtLeast, AtMost};
+use crate::figures::{Figures, median, percentile};
 use crate::management;
+use crate::memory::Memory;
 use crate::platform::Platform;
 
 /// Whose runs are counted.
@@ -134,7 +132,7 @@ pub async fn run(heddle: &Path, graphile: &Path, top: &Path, parts: &[Part]) -> 
     if wanted(Part::Tenants) {
         bench.tenants().await?;
     }
-    let met = bench.figures.report(&PathBuf::from("target/bench/queue.json"), beside)?;
+    let met = bench.figures.report("queue", beside)?;
     bench.platform.stop().await?;
     Ok(met)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -45,12 +45,17 @@ pub struct Place {
 
 impl Place {
     pub async fn of(platform: &Platform, tenant: &str) -> Result<Self> {
-        let tenant = platform.heddle(&["tenant", "show", tenant]).await?;
         let settings = platform.heddle(&["settings"]).await?;
         let settings = settings.as_array().context("a list of settings")?;
         let run_dir =
             settings.iter().find(|row| row["setting"] == "run_dir").context("the setting run_dir")?;
         let run_dir = PathBuf::from(run_dir["value"].as_str().context("run_dir's value")?);
+        Self::of_in(platform, &run_dir, tenant).await
+    }
+
+    /// Where the setting `run_dir` is known.
+    pub async fn of_in(platform: &Platform, run_dir: &Path, tenant: &str) -> Result<Self> {
+        let tenant = platform.heddle(&["tenant", "show", tenant]).await?;
         let lineage = text(&tenant, "lineage");
         let folder = platform.data.join("tenants").join(text(&tenant, "id")).join(&lineage);
         let card: Value =

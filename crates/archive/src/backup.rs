@@ -5,6 +5,7 @@ mod extract;
 mod list;
 mod manifest;
 mod page;
+mod plan;
 mod take;
 
 pub use extract::ExtractError;

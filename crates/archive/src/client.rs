@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,11 +65,16 @@ pub fn push(socket: &Path, path: &Path) -> Result<(), ClientError> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| ClientError::Name(path.to_owned()))?;
     let read_failed = |source| ClientError::Read { path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(read_failed)?;
+    let file = File::open(path).map_err(read_failed)?;
+    let len = file.metadata().map_err(read_failed)?.len();
     let mut stream = connect(socket)?;
-    let request =
-        Request { push: Some(name.to_owned()), len: Some(bytes.len() as u64), ..Request::default() };
-    let sent = send(&mut stream, &request).and_then(|()| stream.write_all(&bytes));
+    let request = Request { push: Some(name.to_owned()), len: Some(len), ..Request::default() };
+    // The kernel hands the bytes over: a segment never is in this process.
+    let sent = send(&mut stream, &request)
+        .and_then(|()| io::copy(&mut file.take(len), &mut stream))
+        .and_then(|sent| if sent == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) });
+    // It has all that there is; where a file was cut meanwhile, it must not wait for more.
+    let sent = sent.and_then(|()| stream.shutdown(Shutdown::Write));
     // A service that refuses does not read on; its answer says why.
     match answer(&mut BufReader::new(stream)) {
         Err(ClientError::Talk(error)) => Err(ClientError::Talk(sent.err().unwrap_or(error))),

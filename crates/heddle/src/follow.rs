@@ -17,8 +17,11 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::time::local;
 
-/// Between two looks at a run.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks at a run: a part of the time that it has taken, so that a
+/// short one's end is seen at once.
+const PART: u32 = 12;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Control may be restarted while a run goes on; it is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -156,6 +159,7 @@ pub async fn follow(api: &Api, watched: Watched, run: Uuid, what: &str) -> Resul
 
 async fn watch(api: &Api, run: Uuid, shown: &Shown) -> Result<Run, Failure> {
     let mut last = 0;
+    let began = Instant::now();
     let mut silent_since: Option<Instant> = None;
     loop {
         // The state first: events that come before it says "ended" are all seen.
@@ -182,7 +186,7 @@ async fn watch(api: &Api, run: Uuid, shown: &Shown) -> Result<Run, Failure> {
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep((began.elapsed() / PART).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
     }
 }
 

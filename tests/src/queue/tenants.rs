@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio_postgres::Client;
 
-use super::memory::Memory;
+use crate::memory::Memory;
 use crate::platform::Platform;
 
 const TENANTS: i64 = 10_000;

@@ -1,6 +1,6 @@
 //! Giving a base backup back as a data directory.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, chown, fchown};
@@ -144,7 +144,7 @@ fn unpack(
     // programs already, until nothing is written there any more.
     folder(dest, None)?;
     let total = row.iter().map(Manifest::content).sum();
-    let mut before = 0;
+    let mut told = 0;
     let mut there: Option<&Manifest> = None;
     for manifest in row {
         if let Some(there) = there {
@@ -156,7 +156,12 @@ fn unpack(
                 folder(&path, identity)?;
             }
         }
+        let before: HashMap<&str, u64> =
+            there.iter().flat_map(|there| &there.files).map(|file| (&*file.path, file.size)).collect();
         for file in &manifest.files {
+            if file.base && before.get(&*file.path) == Some(&file.size) {
+                continue;
+            }
             let path = dest.join(&file.path);
             if file.base {
                 let open = OpenOptions::new().write(true).open(&path);
@@ -167,9 +172,9 @@ fn unpack(
                 create(&path, identity)?;
             }
         }
-        let mut tell = |done: u64, _| progress(before + done, total);
+        let mut tell = |done: u64, _| progress(told + done, total);
         read_packs(archive, manifest, archive.inner.store.width(), &mut tell, &Into { dest, identity })?;
-        before += manifest.content();
+        told += manifest.content();
         there = Some(manifest);
     }
     let Some(last) = there else { return Ok(()) };
@@ -315,7 +320,8 @@ fn read_pack<S: Sink>(
             Err(damaged("it is shorter than its manifest says".to_owned()))
         }
     };
-    for (file, part) in pieces {
+    let mut left = pieces;
+    while let Some((&(file, part), rest)) = left.split_first() {
         // Of files that went away while they were copied.
         let Some(gap) = part.offset.checked_sub(reached) else {
             return Err(damaged(format!("{} overlaps another", file.path)));
@@ -338,7 +344,19 @@ fn read_pack<S: Sink>(
         if hex::encode(hash.finalize()) != part.sha256 {
             return Err(damaged(format!("{} does not have its checksum", file.path)));
         }
+        // Small files that are equal name the same bytes: those just read.
+        let equal = rest.iter().take_while(|(_, other)| part.is_shared_by(other)).count();
+        let (equal, rest) = rest.split_at(equal);
+        for (file, other) in equal {
+            let bytes = &buffer[..part.length as usize];
+            let written = sink.open(file).and_then(|open| {
+                sink.write(&open, other.at, bytes).map_err(failed("write", Path::new(&file.path)))
+            });
+            written?;
+            tell(part.length);
+        }
         reached = part.offset + part.length;
+        left = rest;
     }
     // To its end: only there it is known that nothing is missing.
     skip(&mut object, pack.content.saturating_sub(reached))?;

@@ -7,6 +7,7 @@ use model::lsn::Timeline;
 use model::{BackupId, TenantId};
 use serde::{Deserialize, Serialize};
 
+use super::CHUNK;
 use super::page::PAGE;
 use crate::repository::FORMAT;
 
@@ -77,6 +78,14 @@ pub struct Part {
 }
 
 impl Part {
+    /// Whether another file's part is the same bytes of the pack: small ones that
+    /// are read at once, and come with the same checksum.
+    pub(super) fn is_shared_by(&self, other: &Self) -> bool {
+        let whole = self.blocks.is_empty() && other.blocks.is_empty();
+        let same = (self.offset, self.length, &self.sha256) == (other.offset, other.length, &other.sha256);
+        same && whole && self.length <= CHUNK as u64
+    }
+
     /// Where in the file its bytes go, one run after the other.
     pub(super) fn runs(&self) -> Vec<(u64, u64)> {
         let page = PAGE as u64;

@@ -1,5 +1,6 @@
 //! Taking a base backup of a running cell.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -197,8 +198,7 @@ impl TenantArchive {
     fn read_base(&self, lineage: LineageId, base: BackupId) -> Result<copy::Base, BackupError> {
         let row = self.read_row(lineage, base).map_err(|error| BackupError::Base(Box::new(error)))?;
         let manifest = row.last().ok_or(BackupError::UnknownLineage(lineage))?;
-        let files = manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
-        Ok(copy::Base { id: base, start: manifest.backup.start, files })
+        Ok(copy::Base { id: base, start: manifest.backup.start, files: known(&row) })
     }
 
     /// The lineage's backups that are whole.
@@ -212,6 +212,28 @@ impl TenantArchive {
         }
         Ok(backups)
     }
+}
+
+/// The files that a row of backups makes.
+fn known(row: &[Manifest]) -> HashMap<String, copy::Known> {
+    let mut files: HashMap<String, copy::Known> = HashMap::new();
+    for manifest in row {
+        let mut next = HashMap::with_capacity(manifest.files.len());
+        for file in &manifest.files {
+            let sha256 = match (&file.parts[..], file.base) {
+                ([part], false) if part.length == file.size => Some(part.sha256.clone()),
+                // As it was, unless it was cut or grew.
+                ([], true) => {
+                    let before = files.remove(&file.path).filter(|before| before.size == file.size);
+                    before.and_then(|before| before.sha256)
+                }
+                _ => None,
+            };
+            next.insert(file.path.clone(), copy::Known { size: file.size, sha256 });
+        }
+        files = next;
+    }
+    files
 }
 
 /// A backup without its manifest: dropped, also because whoever waited for it

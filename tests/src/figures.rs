@@ -1,7 +1,7 @@
 //! What was measured, beside its gate and its aim.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -47,6 +47,8 @@ struct Figure {
     unit: &'static str,
     bounds: Bounds,
     value: f64,
+    /// What the value is the ratio of, and their unit.
+    beside: Option<(f64, f64, &'static str)>,
 }
 
 /// Printed as they come, and once more as a table.
@@ -59,7 +61,19 @@ pub struct Figures {
 impl Figures {
     pub fn note(&mut self, what: &str, unit: &'static str, bounds: Bounds, value: f64) {
         println!("  {what}: {} {unit}", short(value));
-        self.rows.push(Figure { what: what.to_owned(), unit, bounds, value });
+        self.rows.push(Figure { what: what.to_owned(), unit, bounds, value, beside: None });
+    }
+
+    /// The ratio of a figure of ours to a peer's.
+    pub fn note_beside(&mut self, what: &str, bounds: Bounds, ours: f64, theirs: f64, unit: &'static str) {
+        println!("  {what}: {} {unit} beside {} {unit}", short(ours), short(theirs));
+        let beside = Some((ours, theirs, unit));
+        self.rows.push(Figure { what: what.to_owned(), unit: "x", bounds, value: ours / theirs, beside });
+    }
+
+    /// Something that has a gate and is not there to be measured: it misses.
+    pub fn not_built(&mut self, what: &str, unit: &'static str, bounds: Bounds) {
+        self.note(&format!("{what}: not built"), unit, bounds, f64::NAN);
     }
 
     /// Something that was done, and found again in the database.
@@ -68,41 +82,54 @@ impl Figures {
     }
 
     /// Prints the table, and keeps it; returns whether every gate holds.
-    pub fn report(&self, file: &Path, more: Value) -> Result<bool> {
+    pub fn report(&self, bench: &str, more: Value) -> Result<bool> {
+        self.write(&PathBuf::from(format!("target/bench/{bench}.json")), bench, more)
+    }
+
+    fn write(&self, file: &Path, bench: &str, more: Value) -> Result<bool> {
         let width = self.rows.iter().map(|row| row.what.chars().count()).max().unwrap_or(0);
         println!(
-            "\n{:<width$}  {:>10}  {:>10}  {:>10}  {:>6}  {:>7}  {:<7}  aim",
-            "", "result", "gate", "aim", "unit", "ratio", "gate"
+            "\n{:<width$}  {:>10}  {:>10}  {:>10}  {:>6}  {:>7}  {:<9}  {:<7}  beside",
+            "", "result", "gate", "aim", "unit", "ratio", "gate", "aim"
         );
         let mut rows = Vec::new();
         let mut met = true;
-        for Figure { what, unit, bounds, value } in &self.rows {
+        for Figure { what, unit, bounds, value, beside } in &self.rows {
             let (gate, aim) = (bounds.gate(), bounds.aim());
             let (holds, reached) = (bounds.holds(*value, gate), bounds.holds(*value, aim));
             let ratio = bounds.ratio(*value);
             met &= holds;
+            let (ours, theirs, of) = beside.unwrap_or_default();
             println!(
-                "{what:<width$}  {:>10}  {:>10}  {:>10}  {unit:>6}  {:>6.2}x  {:<7}  {}",
+                "{what:<width$}  {:>10}  {:>10}  {:>10}  {unit:>6}  {:>6.2}x  {:<9}  {:<7}  {}",
                 short(*value),
                 short(gate),
                 short(aim),
                 ratio,
-                if holds { "holds" } else { "MISSED" },
+                match (holds, value.is_nan()) {
+                    (true, _) => "holds",
+                    (false, false) => "MISSED",
+                    (false, true) => "no figure",
+                },
                 if reached { "reached" } else { "-" },
+                beside.map(|_| format!("{} / {} {of}", short(ours), short(theirs))).unwrap_or_default(),
             );
             rows.push(json!({
                 "what": what, "unit": unit, "value": value, "gate": gate, "aim": aim, "ratio": ratio,
                 "holds": holds, "reached": reached,
+                "beside": beside.map(|(ours, theirs, unit)| json!({"heddle": ours, "peer": theirs, "unit": unit})),
             }));
         }
-        println!("\ndone, and found in the database afterwards:");
+        if !self.counts.is_empty() {
+            println!("\ndone, and found afterwards:");
+        }
         for (what, count) in &self.counts {
             println!("  {count:>9}  {what}");
         }
         let counts: serde_json::Map<_, _> =
             self.counts.iter().map(|(what, count)| (what.clone(), json!(count))).collect();
         fs::create_dir_all(file.parent().context("a folder")?).context("make target/bench")?;
-        let whole = json!({"bench": "queue", "rows": rows, "counts": counts, "beside": more});
+        let whole = json!({"bench": bench, "rows": rows, "counts": counts, "beside": more});
         fs::write(file, serde_json::to_string_pretty(&whole)?)
             .with_context(|| format!("write {}", file.display()))?;
         Ok(met)
@@ -150,9 +177,9 @@ mod tests {
         let mut figures = Figures::default();
         figures.note("rate", "/s", Bounds::AtLeast { gate: 10.0, aim: 20.0 }, 15.0);
         figures.note("latency", "ms", Bounds::AtMost { gate: 50.0, aim: 25.0 }, 20.0);
-        assert!(figures.report(&file, json!({})).unwrap());
+        assert!(figures.write(&file, "queue", json!({})).unwrap());
         figures.note("nothing", "ms", Bounds::AtMost { gate: 50.0, aim: 25.0 }, f64::NAN);
-        assert!(!figures.report(&file, json!({})).unwrap());
+        assert!(!figures.write(&file, "queue", json!({})).unwrap());
         let kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         assert_eq!(kept["rows"][0]["holds"], true);
         assert_eq!(kept["rows"][0]["reached"], false);
