@@ -720,7 +720,13 @@ fn others(scene: &Scene<'_>) -> Vec<Row> {
         schedule("a bad name", json!({"name": "Not Good"})),
         scene.get("an unknown schedule", "/api/v1/schedules/demo/none", 404, "not-found"),
         scene.get("an unknown approval", &format!("/api/v1/approvals/{nobody}"), 404, "not-found"),
-        scene.post("yes to nothing", &format!("/api/v1/approvals/{nobody}/approve"), json!({}), 404, "not-found"),
+        scene.post(
+            "yes to nothing",
+            &format!("/api/v1/approvals/{nobody}/approve"),
+            json!({}),
+            404,
+            "not-found",
+        ),
         scene.get("a cursor of nothing", "/api/v1/users?after=", 400, "invalid").names(&["next"]),
         scene.post(
             "an unknown alert",
