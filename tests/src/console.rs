@@ -47,7 +47,7 @@ pub async fn console_tour(platform: &Platform, one_time_password: &str, tenant: 
         let session = client.session_id().await?.context("the browser has a session")?;
         let session = format!("http://127.0.0.1:{port}/session/{session}");
         let base = platform.console.trim_end_matches('/').to_owned();
-        let mut tour = Tour { client: client.clone(), session, base, checks: 0 };
+        let mut tour = Tour { client: client.clone(), session, base, checks: 0, faults: Vec::new() };
         let walked = tour.walk(platform, one_time_password, tenant).await;
         let complaints = complaints(&tour.session).await;
         client.close().await.context("close the browser")?;
@@ -116,6 +116,8 @@ struct Tour {
     session: String,
     base: String,
     checks: usize,
+    /// What is wrong with how pages look.
+    faults: Vec<String>,
 }
 
 impl Tour {

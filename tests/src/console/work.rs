@@ -1,7 +1,7 @@
 //! A day's work on the console, with the keyboard alone: people, keys,
 //! schedules, alerts, approvals, the audit.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use fantoccini::Locator;
 
 use super::{LATER, PASSWORD, SOON, Tour};
@@ -10,45 +10,57 @@ use crate::platform::Platform;
 /// Somebody who works beside the administrator.
 const BEA: &str = "bea@example.com";
 
+/// Besides those of single things.
+const PAGES: &[&str] = &[
+    "/tenants",
+    "/new-tenant",
+    "/runs",
+    "/runs?state=dead",
+    "/approvals",
+    "/approvals?decided=true",
+    "/policies",
+    "/members",
+    "/users",
+    "/keys",
+    "/new-key",
+    "/schedules",
+    "/schedules/demo/hourly",
+    "/alerts",
+    "/alerts?state=resolved",
+    "/audit",
+    "/audit?act=tenants",
+    "/status",
+];
+
 impl Tour {
+    /// Goes on after what does not hold, and tells of all of it at the end.
     pub(super) async fn work(&mut self, platform: &Platform, tenant: &str) -> Result<()> {
         self.client.set_window_size(1200, 900).await?;
-        self.skip_to_the_content().await?;
-        let one_time = self.people().await?;
-        let key = self.keys_of_ones_own().await?;
-        self.schedules(platform).await?;
-        self.alerts().await?;
-        let (approval, run) = self.approvals(platform, tenant, &one_time).await?;
-        self.audit().await?;
-        for path in [
-            "/tenants",
-            &format!("/tenants/{tenant}"),
-            "/new-tenant",
-            "/runs",
-            "/runs?state=dead",
-            &run,
-            "/approvals",
-            "/approvals?decided=true",
-            &approval,
-            "/policies",
-            "/members",
-            &format!("/projects/demo/members/{BEA}"),
-            "/users",
-            &format!("/users/{BEA}"),
-            "/keys",
-            &key,
-            "/new-key",
-            "/schedules",
-            "/schedules/demo/hourly",
-            "/alerts",
-            "/alerts?state=resolved",
-            "/audit",
-            "/audit?act=tenants",
-            "/status",
-        ] {
+        let mut pages = vec![format!("/tenants/{tenant}"), format!("/projects/demo/members/{BEA}")];
+        let skipped = self.skip_to_the_content().await;
+        self.note("the skip link", skipped);
+        let one_time = self.people().await;
+        let one_time = self.note("people", one_time).unwrap_or_default();
+        let key = self.keys_of_ones_own().await;
+        pages.extend(self.note("keys", key));
+        let scheduled = self.schedules(platform).await;
+        self.note("schedules", scheduled);
+        let acknowledged = self.alerts().await;
+        self.note("alerts", acknowledged);
+        let decided = self.approvals(platform, tenant, &one_time).await;
+        pages.extend(self.note("approvals", decided).unwrap_or_default());
+        let read = self.audit().await;
+        self.note("the audit", read);
+        pages.push(format!("/users/{BEA}"));
+        for path in PAGES.iter().copied().chain(pages.iter().map(String::as_str)) {
             self.looks(path).await?;
         }
+        ensure!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), self.faults.join("\n"));
         Ok(())
+    }
+
+    fn note<T>(&mut self, what: &str, came: Result<T>) -> Option<T> {
+        came.map_err(|error| self.faults.push(format!("{what}: {error:#}"))).ok()
     }
 
     /// By its place in the navigation.
@@ -155,12 +167,7 @@ impl Tour {
     }
 
     /// Bea asks for two snapshots, and the administrator decides.
-    async fn approvals(
-        &mut self,
-        platform: &Platform,
-        tenant: &str,
-        one_time: &str,
-    ) -> Result<(String, String)> {
+    async fn approvals(&mut self, platform: &Platform, tenant: &str, one_time: &str) -> Result<Vec<String>> {
         let policy = ["demo", "snapshot", "--stage", "production"];
         platform.heddle(&[&["policy", "set"], &policy[..], &["--approvals", "1"]].concat()).await?;
         self.change_to(BEA, one_time).await?;
@@ -209,7 +216,7 @@ impl Tour {
         self.client.goto(&format!("{}{run}", self.base)).await?;
         self.see("#run-state[data-state=succeeded]", "Succeeded", LATER).await?;
         platform.heddle(&[&["policy", "remove"], &policy[..]].concat()).await.map(drop)?;
-        Ok((approval, rejected))
+        Ok(vec![approval, rejected])
     }
 
     /// Signs out, and in again as somebody else.
