@@ -45,6 +45,8 @@ impl Tour {
         pages.extend(self.note("keys", key));
         let scheduled = self.schedules(platform).await;
         self.note("schedules", scheduled);
+        let run = self.runs(platform).await;
+        pages.extend(self.note("runs", run));
         let acknowledged = self.alerts().await;
         self.note("alerts", acknowledged);
         let decided = self.approvals(platform, tenant, &one_time).await;
@@ -147,6 +149,21 @@ impl Tour {
         self.see("#run-state[data-state=succeeded]", "Succeeded", LATER).await
     }
 
+    /// One that no worker takes appears by itself, and is given up, asked for
+    /// again, and given up.
+    async fn runs(&mut self, platform: &Platform) -> Result<String> {
+        self.section("/runs").await?;
+        let probe = platform.heddle(&["run", "probe", "demo", "--label", "nowhere", "--no-wait"]).await?;
+        let id = probe[0]["id"].as_str().with_context(|| format!("the run's id in {probe}"))?;
+        self.see(&format!("[id='run-{id}']"), "Probe", SOON).await?;
+        self.press(&format!("[id='run-{id}']")).await?;
+        for (button, state) in [("cancel", "cancelled"), ("retry", "queued"), ("cancel", "cancelled")] {
+            self.press(&format!("#{button}")).await?;
+            self.see(&format!("#run-state[data-state={state}]"), "", SOON).await?;
+        }
+        Ok(format!("/runs/{id}"))
+    }
+
     /// A restore in production was planned before: that is told of.
     async fn alerts(&mut self) -> Result<()> {
         self.see("nav.nav [data-slot=alerts] .count", "", LATER).await?;
@@ -205,14 +222,9 @@ impl Tour {
             }
         }
         let approval = self.client.current_url().await?.path().to_owned();
-        // What was rejected is asked for again, and given up.
         self.press("#its-run").await?;
         self.see("#run-state[data-state=cancelled]", "", SOON).await?;
         let rejected = self.client.current_url().await?.path().to_owned();
-        self.press("#retry").await?;
-        self.see("#run-state[data-state=waiting]", "Waits for approval", SOON).await?;
-        self.press("#cancel").await?;
-        self.see("#run-state[data-state=cancelled]", "", SOON).await?;
         self.client.goto(&format!("{}{run}", self.base)).await?;
         self.see("#run-state[data-state=succeeded]", "Succeeded", LATER).await?;
         platform.heddle(&[&["policy", "remove"], &policy[..]].concat()).await.map(drop)?;

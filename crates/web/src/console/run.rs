@@ -7,7 +7,7 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::RunFilter;
 use model::RunId;
-use model::run::{self, RunState};
+use model::run::{self, RunKind, RunState};
 use protocol::api::{Approval, Run, RunEvent};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -149,7 +149,9 @@ impl RunPage {
     }
 
     fn may_retry(&self) -> bool {
-        self.around.may_steer && self.run.state.may_be_retried()
+        // Of these, another is asked for: their names and plans are used up.
+        let once = matches!(self.run.kind, RunKind::Snapshot | RunKind::PlanRestore);
+        self.around.may_steer && !once && self.run.state.may_be_retried()
     }
 
     fn waits_for_approval(&self) -> bool {
