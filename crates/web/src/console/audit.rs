@@ -299,8 +299,9 @@ fn told(row: &AuditRow) -> Vec<(String, String)> {
     let Value::Object(members) = &row.detail else {
         return vec![("what".to_owned(), plain(&row.detail))];
     };
+    let changed = row.act.ends_with(".changed");
     let told = members.iter().map(|(name, value)| match value {
-        Value::Array(pair) if pair.len() == 2 => {
+        Value::Array(pair) if changed && pair.len() == 2 => {
             (name.replace('_', " "), format!("{} → {}", plain(&pair[0]), plain(&pair[1])))
         }
         value => (name.replace('_', " "), plain(value)),
@@ -308,11 +309,21 @@ fn told(row: &AuditRow) -> Vec<(String, String)> {
     told.collect()
 }
 
-/// The same on a line, cut where it gets long.
+/// What of it says most, on a line: no ids, times and counters, if there is
+/// anything else.
 fn briefly(row: &AuditRow) -> String {
-    let told: Vec<_> = told(row).into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let dull = |name: &str| {
+        name.ends_with(" id")
+            || name.ends_with(" at")
+            || ["version", "requester", "cancel requested"].contains(&name)
+    };
+    let mut told = told(row);
+    if told.iter().any(|(name, _)| !dull(name)) {
+        told.retain(|(name, _)| !dull(name));
+    }
+    let told: Vec<_> = told.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
     let text = told.join(", ");
-    match text.char_indices().nth(90) {
+    match text.char_indices().nth(160) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -156,7 +156,7 @@ pub(crate) fn permission(permission: &Permission) -> &'static str {
         Permission::Read => "see the project and all that is in it",
         Permission::Test => "snapshots, restores and runs outside production",
         Permission::Develop => "builds, environments and tenants outside production",
-        Permission::Operate => "all of that with production",
+        Permission::Operate => "the same in production",
         Permission::Administer => "members, keys, secrets, schedules, policies",
         Permission::Own => "make and unmake owners",
     }
