@@ -1,5 +1,9 @@
 //! The console in a real browser: headless Chromium, driven by chromedriver.
 
+mod keyboard;
+mod looks;
+mod work;
+
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -9,6 +13,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+
+use crate::platform::Platform;
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
@@ -20,11 +26,13 @@ const LATER: Duration = Duration::from_secs(90);
 
 const PASSWORD: &str = "weft and warp and weft";
 
-/// Walks through the console at `base_url` as its administrator, who signs in
-/// for the first time, and through the serving tenant `tenant`: a snapshot of
-/// it, its run, and a restore up to its plan, which is not confirmed. Returns
-/// how many things were checked.
-pub async fn console_tour(base_url: &str, one_time_password: &str, tenant: &str) -> Result<usize> {
+/// Walks through the platform's console as its administrator, who signs in for
+/// the first time, and through the serving tenant `tenant` of the project
+/// `demo`: a snapshot of it, its run, and a restore up to its plan, which is not
+/// confirmed. Then does a day's work with the keyboard alone, and looks at every
+/// page on a phone and at a desk, in light and dark. Returns how many things
+/// were checked.
+pub async fn console_tour(platform: &Platform, one_time_password: &str, tenant: &str) -> Result<usize> {
     let profile = tempfile::tempdir().context("make the browser's folder")?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut driver = Command::new(CHROMEDRIVER)
@@ -36,10 +44,12 @@ pub async fn console_tour(base_url: &str, one_time_password: &str, tenant: &str)
         .with_context(|| format!("start {CHROMEDRIVER}"))?;
     let toured = async {
         let client = connect(port, profile.path(), &mut driver).await?;
-        let mut tour =
-            Tour { client: client.clone(), base: base_url.trim_end_matches('/').into(), checks: 0 };
-        let walked = tour.walk(one_time_password, tenant).await;
-        let complaints = complaints(port, &client).await;
+        let session = client.session_id().await?.context("the browser has a session")?;
+        let session = format!("http://127.0.0.1:{port}/session/{session}");
+        let base = platform.console.trim_end_matches('/').to_owned();
+        let mut tour = Tour { client: client.clone(), session, base, checks: 0, faults: Vec::new() };
+        let walked = tour.walk(platform, one_time_password, tenant).await;
+        let complaints = complaints(&tour.session).await;
         client.close().await.context("close the browser")?;
         walked?;
         let complaints = complaints?;
@@ -90,9 +100,8 @@ async fn connect(port: u16, profile: &std::path::Path, driver: &mut Child) -> Re
 
 /// What the browser's own log has against the pages: broken scripts, and what
 /// the content security policy kept from running.
-async fn complaints(port: u16, client: &Client) -> Result<Vec<String>> {
-    let session = client.session_id().await?.context("the browser has a session")?;
-    let url = format!("http://127.0.0.1:{port}/session/{session}/se/log");
+async fn complaints(session: &str) -> Result<Vec<String>> {
+    let url = format!("{session}/se/log");
     let http = reqwest::Client::builder().no_proxy().build()?;
     let log: Value = http.post(url).json(&json!({"type": "browser"})).send().await?.json().await?;
     let lines = log["value"].as_array().context("chromedriver gives a log")?;
@@ -103,8 +112,12 @@ async fn complaints(port: u16, client: &Client) -> Result<Vec<String>> {
 
 struct Tour {
     client: Client,
+    /// Where chromedriver speaks of it.
+    session: String,
     base: String,
     checks: usize,
+    /// What is wrong with how pages look.
+    faults: Vec<String>,
 }
 
 impl Tour {
@@ -114,13 +127,14 @@ impl Tour {
         Ok(())
     }
 
-    async fn walk(&mut self, one_time_password: &str, tenant: &str) -> Result<()> {
+    async fn walk(&mut self, platform: &Platform, one_time_password: &str, tenant: &str) -> Result<()> {
         self.sign_in(one_time_password).await?;
         self.open_tenant(tenant).await?;
         let snapshot = self.take_snapshot(tenant).await?;
         self.read_run(tenant).await?;
         self.plan_restore(tenant, &snapshot).await?;
         self.look_around().await?;
+        self.work(platform, tenant).await?;
         self.sign_out().await
     }
 
@@ -180,7 +194,7 @@ impl Tour {
         self.click_on(Locator::LinkText("Snapshot")).await?;
         self.see("#run-state[data-state=succeeded]", "Succeeded", LATER).await?;
         self.see("ol.log li", "", SOON).await?;
-        let ended = "return document.querySelector('[data-live]').dataset.ended === 'yes'";
+        let ended = "return document.querySelector('main [data-live]').dataset.ended === 'yes'";
         self.becomes_true(ended, "the live log of an ended run ends").await
     }
 

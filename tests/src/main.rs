@@ -32,6 +32,12 @@ enum Cli {
         #[arg(long, default_value = MODULES)]
         modules: String,
     },
+    /// Walk through the console alone in a browser, in a folder that is removed;
+    /// with HEDDLE_TEST_PICTURES set to a folder, keep pictures of its pages there
+    Console {
+        #[command(flatten)]
+        with: With,
+    },
     /// Measure a tenant's life, in a folder that is removed
     Bench {
         #[command(flatten)]
@@ -92,6 +98,17 @@ async fn run() -> Result<()> {
         Cli::CheckOdoo { with, modules } => {
             let scratch = Scratch::new("check-odoo")?;
             check_odoo(&with, scratch.data(), &modules).await?;
+            scratch.remove()
+        }
+        Cli::Console { with } => {
+            let scratch = Scratch::new("console")?;
+            let platform = Platform::start(&with.heddle, scratch.data(), &[]).await?;
+            let password = platform.one_time_password.clone().context("a one-time password")?;
+            let mut house = House::move_in(platform, &with.odoo, None, MODULES).await?;
+            house.tenant("acme").await?;
+            let checks = walk::console::console_tour(&house.platform, &password, "acme").await?;
+            println!("{checks} checks in a browser");
+            house.platform.stop().await?;
             scratch.remove()
         }
         Cli::Bench { with, rounds } => {

@@ -109,7 +109,7 @@ async fn walk_through(heddle: &Path, odoo: &Path, scratch: &Path, root: bool) ->
     steps.done("logs, doctor, help", began, "read");
 
     let began = Instant::now();
-    let checks = console_tour(&house.platform.console, &password, "acme").await?;
+    let checks = console_tour(&house.platform, &password, "acme").await?;
     steps.done("console", began, format!("{checks} checks in a browser"));
 
     let began = Instant::now();

@@ -4,9 +4,58 @@
 
 use database::{On, Role};
 use model::access::{Permission, Role as Member};
+use model::run::RunKind;
 use model::{EnvironmentId, ProjectId};
+use protocol::api::Run;
 
 use crate::{Control, Kind, Refusal, Requester, Result};
+
+/// What may be done, for pages that offer no more than that. Nothing is decided
+/// here: whoever tries all the same is refused where it is done.
+impl Control {
+    /// Whether whoever acts has a permission in a project (its name or id).
+    pub async fn may(&self, project: &str, permission: Permission) -> Result<bool> {
+        let database = self.database().await?;
+        match database::project::find(&database, project).await? {
+            None => Ok(false),
+            Some(_) if database.claims().role != Role::User => Ok(true),
+            Some(found) => Ok(database::access::in_project(&database, found.id, permission).await?),
+        }
+    }
+
+    /// The same in an environment (`PROJECT/NAME` or id).
+    pub async fn may_in(&self, environment: &str, permission: Permission) -> Result<bool> {
+        let database = self.database().await?;
+        match database::environment::find(&database, environment).await? {
+            None => Ok(false),
+            Some(_) if database.claims().role != Role::User => Ok(true),
+            Some(found) => {
+                let may = database::access::in_environment(&database, found.id, permission).await?;
+                Ok(may.is_some_and(|may| may.may))
+            }
+        }
+    }
+
+    /// Whether whoever acts may cancel a run, or try it again.
+    pub async fn may_steer(&self, run: &Run) -> Result<bool> {
+        let permission = match run.kind {
+            RunKind::Build | RunKind::Provision => Permission::Develop,
+            RunKind::Expire => return Ok(self.claims.role != Role::User),
+            _ => Permission::Test,
+        };
+        match (&run.project, &run.environment) {
+            (Some(project), Some(name)) => self.may_in(&format!("{project}/{name}"), permission).await,
+            (Some(project), None) => self.may(project, permission).await,
+            (None, _) => Ok(false),
+        }
+    }
+
+    /// Whether whoever acts runs the installation.
+    pub async fn is_operator(&self) -> Result<bool> {
+        let database = self.database().await?;
+        Ok(database.claims().role != Role::User || database::access::is_operator(&database).await?)
+    }
+}
 
 impl Control {
     /// Refuses those who lack a permission in a project. `what` goes on after

@@ -101,7 +101,15 @@
     }
   };
 
+  // On a phone the navigation scrolls; the present section is in sight.
+  const orient = () => {
+    const nav = document.querySelector(".nav");
+    const here = nav?.querySelector("[aria-current]");
+    if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
+  };
+
   const settle = () => {
+    orient();
     unroll();
     tend();
     reveal();

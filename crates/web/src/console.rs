@@ -1,14 +1,24 @@
 //! The console: server-rendered pages. Every page works without its script,
 //! which only keeps it fresh.
 
+mod alert;
+mod api_key;
+mod approval;
 mod assets;
+mod audit;
+mod list;
+mod member;
+mod nav;
+mod policy;
 mod restore;
 mod run;
+mod schedule;
 mod session;
 mod show;
 mod status;
 mod tenant;
 mod tenants;
+mod user;
 
 use askama::Template;
 use axum::Router;
@@ -17,6 +27,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use control::{Asked, Requester, Session};
 
+use self::nav::Counts;
 use crate::WebState;
 use crate::failure::{Answer, Failure};
 
@@ -42,7 +53,39 @@ pub(crate) fn router() -> Router<WebState> {
         .route("/runs/{run}", get(run::page))
         .route("/runs/{run}/cancel", post(run::cancel))
         .route("/runs/{run}/retry", post(run::retry))
+        .route("/approvals", get(approval::list))
+        .route("/approvals/{approval}", get(approval::page))
+        .route("/approvals/{approval}/decide", post(approval::decide))
+        .route("/policies", get(policy::list))
+        .route("/members", get(member::list))
+        .route("/projects/{project}/members", post(member::add))
+        .route("/projects/{project}/members/{login}", get(member::page))
+        .route("/projects/{project}/members/{login}/role", post(member::set_role))
+        .route("/projects/{project}/members/{login}/grant", post(member::grant))
+        .route("/projects/{project}/members/{login}/withdraw", post(member::withdraw))
+        .route("/projects/{project}/members/{login}/remove", post(member::remove))
+        .route("/users", get(user::list).post(user::create))
+        .route("/users/{login}", get(user::page))
+        .route("/users/{login}/disable", post(user::disable))
+        .route("/users/{login}/enable", post(user::enable))
+        .route("/users/{login}/operator", post(user::operator))
+        .route("/users/{login}/one-time-password", post(user::one_time_password))
+        .route("/keys", get(api_key::list))
+        .route("/new-key", get(api_key::form).post(api_key::create))
+        .route("/keys/{key}", get(api_key::page))
+        .route("/keys/{key}/revoke", post(api_key::revoke))
+        .route("/schedules", get(schedule::list))
+        .route("/schedules/{project}/{schedule}", get(schedule::page))
+        .route("/schedules/{project}/{schedule}/switch", post(schedule::switch))
+        .route("/schedules/{project}/{schedule}/run", post(schedule::run))
+        .route("/alerts", get(alert::list))
+        .route("/alerts/{alert}/acknowledge", post(alert::acknowledge))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(|| async { Redirect::to("/audit") }).post(audit::verify))
         .route("/status", get(status::page))
+        .route("/live/nav", get(nav::live))
+        .route("/live/alerts", get(alert::live))
+        .route("/live/approvals", get(approval::live))
         .route("/live/tenants", get(tenants::live))
         .route("/live/tenants/{tenant}", get(tenant::live))
         .route("/live/restores/{restore}", get(restore::live))
@@ -59,16 +102,12 @@ pub(crate) struct Frame {
     pub csrf: String,
     /// The part of the console the page belongs to: its path.
     pub section: &'static str,
+    pub counts: Counts,
 }
 
 impl Frame {
-    fn new(session: &Session, section: &'static str) -> Self {
-        Self { login: session.login.clone(), csrf: session.csrf.clone(), section }
-    }
-
-    /// A word for `aria-current` in the navigation.
-    fn current(&self, section: &str) -> bool {
-        self.section == section
+    fn new(session: &Session, counts: Counts, section: &'static str) -> Self {
+        Self { login: session.login.clone(), csrf: session.csrf.clone(), section, counts }
     }
 }
 
@@ -148,6 +187,13 @@ pub(crate) fn error_page(failure: &Failure, request_id: &str) -> Response {
             failure.detail.clone().into_response()
         }
     }
+}
+
+/// The version in a form: of what the visitor has seen.
+fn version(text: &str) -> Answer<i64> {
+    text.parse().map_err(|_| {
+        Failure::invalid("the form does not say which version it changes").hint("Open the page again.")
+    })
 }
 
 async fn tenant_of(state: &WebState, name: &str) -> Answer<protocol::api::Tenant> {

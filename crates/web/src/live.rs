@@ -130,9 +130,21 @@ where
 }
 
 /// Looks every second and tells the parts of a page that have changed. `look`
-/// gives each part's name and its HTML, or None when the page has nothing
-/// more to tell.
+/// gives each part's name and its HTML.
 pub(crate) fn page<L, F>(
+    closing: Option<Extension<Closing>>,
+    look: L,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
+where
+    L: Fn() -> F + Send + 'static,
+    F: Future<Output = Answer<Vec<(&'static str, String)>>> + Send,
+{
+    every(LOOK, closing, look)
+}
+
+/// The same at another pace.
+pub(crate) fn every<L, F>(
+    pace: Duration,
     closing: Option<Extension<Closing>>,
     look: L,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
@@ -152,13 +164,13 @@ where
         queue: VecDeque::from([Event::default().retry(RETRY)]),
         first: true,
     };
-    let events = stream::unfold(start, |mut watcher| async move {
+    let events = stream::unfold(start, move |mut watcher| async move {
         loop {
             if let Some(event) = watcher.queue.pop_front() {
                 return Some((event, watcher));
             }
             if !std::mem::replace(&mut watcher.first, false) {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(pace).await;
             }
             let parts = match (watcher.look)().await {
                 Ok(parts) => parts,

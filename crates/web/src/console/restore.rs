@@ -134,7 +134,7 @@ pub(crate) async fn create(
                 failure.status = StatusCode::UNPROCESSABLE_ENTITY;
             }
             let (status, notice) = Notice::of(failure)?;
-            let frame = Frame::new(&posted.session, "/tenants");
+            let frame = posted.frame("/tenants");
             let page = FormPage::load(&state, frame, &name, posted.form, Some(notice)).await?;
             Ok(html_with(status, &page)?)
         }
@@ -227,7 +227,7 @@ pub(crate) async fn confirm(
         Ok(_) => Ok(Redirect::to(&format!("/restores/{id}")).into_response()),
         Err(error) => {
             let (status, notice) = Notice::of(error.into())?;
-            let frame = Frame::new(&posted.session, "/tenants");
+            let frame = posted.frame("/tenants");
             Ok(html_with(status, &RestorePage::load(&state, frame, id, Some(notice)).await?)?)
         }
     }

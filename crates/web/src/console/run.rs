@@ -7,10 +7,12 @@ use axum::response::sse::Event;
 use axum::response::{IntoResponse, Redirect, Response};
 use control::RunFilter;
 use model::RunId;
-use model::run::RunState;
-use protocol::api::{Run, RunEvent};
+use model::run::{self, RunKind, RunState};
+use protocol::api::{Approval, Run, RunEvent};
 use serde::Deserialize;
+use uuid::Uuid;
 
+use super::list::{address, piece};
 use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
@@ -24,12 +26,30 @@ struct RunsPage {
     frame: Frame,
     runs: Vec<Run>,
     only: Option<RunState>,
+    /// Among all: those that were given up, at most so many as a page has.
+    dead: usize,
+    /// Not the newest; those are not kept fresh.
+    later: bool,
+    older: Option<String>,
 }
 
 impl RunsPage {
-    async fn load(state: &WebState, frame: Frame, only: Option<RunState>) -> Answer<Self> {
-        let filter = RunFilter { state: only, ..RunFilter::default() };
-        Ok(Self { frame, runs: state.control.runs(&filter).await?.items, only })
+    async fn load(state: &WebState, frame: Frame, only: Only) -> Answer<Self> {
+        let Only { state: only, after } = only;
+        let filter = RunFilter { state: only, slice: piece(after.as_deref())?, ..RunFilter::default() };
+        let page = state.control.runs(&filter).await?;
+        let word = only.map_or("", RunState::as_str);
+        let older = page.next.map(|next| address("/runs", &[("state", word), ("after", &next)]));
+        let later = after.is_some();
+        let dead = match (only, later) {
+            (None, false) => {
+                let dead =
+                    RunFilter { state: Some(RunState::Dead), slice: piece(None)?, ..RunFilter::default() };
+                state.control.runs(&dead).await?.items.len()
+            }
+            _ => 0,
+        };
+        Ok(Self { frame, runs: page.items, only, dead, later, older })
     }
 
     fn tabs(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
@@ -51,9 +71,10 @@ impl RunsPage {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Only {
     state: Option<RunState>,
+    after: Option<String>,
 }
 
 /// `GET /runs`
@@ -62,7 +83,7 @@ pub(crate) async fn list(
     visitor: Visitor,
     Query(only): Query<Only>,
 ) -> Answer<Response> {
-    html(&RunsPage::load(&state, visitor.frame("/runs"), only.state).await?)
+    html(&RunsPage::load(&state, visitor.frame("/runs"), only).await?)
 }
 
 /// `GET /live/runs`
@@ -74,7 +95,7 @@ pub(crate) async fn live_list(
 ) -> impl IntoResponse {
     let frame = visitor.frame("/runs");
     live::page(closing, move || {
-        let (state, frame, only) = (state.clone(), frame.clone(), only.state);
+        let (state, frame, only) = (state.clone(), frame.clone(), only.clone());
         async move {
             let page = RunsPage::load(&state, frame, only).await?;
             Ok(vec![("runs", page.as_runs().render()?)])
@@ -89,7 +110,33 @@ struct RunPage {
     run: Run,
     /// Those to write now; a live page appends the others.
     events: Vec<RunEvent>,
+    around: Around,
     notice: Option<Notice>,
+}
+
+/// What is known of a run from elsewhere. It changes little while one looks.
+#[derive(Clone)]
+struct Around {
+    /// Whom it waits for.
+    approval: Option<Approval>,
+    /// The runs that it waits for, or waited for.
+    after: Vec<Uuid>,
+    may_steer: bool,
+}
+
+impl Around {
+    async fn look(state: &WebState, run: &Run) -> Answer<Self> {
+        let control = &state.control;
+        let approval = match run.approval {
+            run::Approval::Pending => match control.approval_of_run(RunId(run.id)).await {
+                Ok(approval) => Some(approval),
+                Err(control::Error::Refused(_)) => None,
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        Ok(Self { approval, after: run.after.clone(), may_steer: control.may_steer(run).await? })
+    }
 }
 
 impl RunPage {
@@ -98,18 +145,25 @@ impl RunPage {
     }
 
     fn may_cancel(&self) -> bool {
-        !self.run.state.ended()
+        self.around.may_steer && !self.run.state.ended()
     }
 
     fn may_retry(&self) -> bool {
-        self.run.state.may_be_retried()
+        // Of these, another is asked for: their names and plans are used up.
+        let once = matches!(self.run.kind, RunKind::Snapshot | RunKind::PlanRestore);
+        self.around.may_steer && !once && self.run.state.may_be_retried()
+    }
+
+    fn waits_for_approval(&self) -> bool {
+        self.run.state == RunState::Waiting && self.run.approval == run::Approval::Pending
     }
 }
 
 async fn load(state: &WebState, frame: Frame, id: RunId, notice: Option<Notice>) -> Answer<RunPage> {
     let run = state.control.run(id).await?;
     let events = state.control.run_events(id, 0).await?;
-    Ok(RunPage { frame, run, events, notice })
+    let around = Around::look(state, &run).await?;
+    Ok(RunPage { frame, run, events, around, notice })
 }
 
 /// `GET /runs/{run}`
@@ -127,11 +181,11 @@ pub(crate) async fn live(
     closing: Option<Extension<Closing>>,
 ) -> Answer<impl IntoResponse> {
     let after = after.or_header(&headers)?;
-    state.control.run(id).await?;
+    let around = Around::look(&state, &state.control.run(id).await?).await?;
     let frame = visitor.frame("/runs");
     let mut told = String::new();
     let write = move |Look { run, events, last }: Look| {
-        let page = RunPage { frame: frame.clone(), run, events, notice: None };
+        let page = RunPage { frame: frame.clone(), run, events, around: around.clone(), notice: None };
         let mut parts = Vec::new();
         let rendered = page.as_lines().render().and_then(|lines| Ok((lines, page.as_summary().render()?)));
         match rendered {
@@ -187,6 +241,6 @@ async fn after_change(
         return Ok(Redirect::to(&format!("/runs/{id}")).into_response());
     };
     let (status, notice) = Notice::of(Failure::from(error))?;
-    let frame = Frame::new(&posted.session, "/runs");
+    let frame = posted.frame("/runs");
     Ok(html_with(status, &load(&state, frame, id, Some(notice)).await?)?)
 }

@@ -10,10 +10,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use control::{Kind, Principal, Requester, Session};
+use control::{Control, Kind, Principal, Requester, Session};
 use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 
+use super::nav::Counts;
 use super::{Frame, Notice, html_with};
 use crate::WebState;
 use crate::extract::{Form, address, peer, request_id};
@@ -29,6 +30,7 @@ const DOOR: &str = "heddle_door";
 #[derive(Clone)]
 pub(crate) struct Visitor {
     pub session: Session,
+    counts: Counts,
 }
 
 /// Refusing means sending somewhere else, or failing.
@@ -87,12 +89,22 @@ impl FromRequestParts<WebState> for Visitor {
             Some((_, session)) if session.must_set_password => Err(turn("/password")),
             Some((_, session)) => {
                 state.limiter.take(Who::Caller(Requester::User(session.user)))?;
-                let visitor = Self { session };
+                // A live stream has no navigation but its own.
+                let counts = match live {
+                    true => Counts::default(),
+                    false => Counts::look(&acting(parts, state, &session), &session.login).await?,
+                };
+                let visitor = Self { session, counts };
                 parts.extensions.insert(visitor.clone());
                 Ok(visitor)
             }
         }
     }
+}
+
+fn acting(parts: &Parts, state: &WebState, session: &Session) -> Control {
+    let principal = Principal::user(session.user).from(address(parts), request_id(parts));
+    state.control.acting_as(&principal)
 }
 
 /// What handlers work with, bound to the visitor: the database lets them see
@@ -104,8 +116,7 @@ impl FromRequestParts<WebState> for Bound {
 
     async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Turned> {
         let visitor = Visitor::from_request_parts(parts, state).await?;
-        let principal = Principal::user(visitor.session.user).from(address(parts), request_id(parts));
-        Ok(Self(WebState { control: state.control.acting_as(&principal), ..state.clone() }))
+        Ok(Self(WebState { control: acting(parts, state, &visitor.session), ..state.clone() }))
     }
 }
 
@@ -113,6 +124,13 @@ impl FromRequestParts<WebState> for Bound {
 pub(crate) struct Posted<T> {
     pub session: Session,
     pub form: T,
+    counts: Counts,
+}
+
+impl<T> Posted<T> {
+    pub fn frame(&self, section: &'static str) -> Frame {
+        Frame::new(&self.session, self.counts, section)
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<WebState> for Posted<T> {
@@ -122,7 +140,7 @@ impl<T: DeserializeOwned> FromRequest<WebState> for Posted<T> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let form = checked(Request::from_parts(parts, body), state, &visitor.session.csrf).await?;
-        Ok(Self { session: visitor.session, form })
+        Ok(Self { session: visitor.session, form, counts: visitor.counts })
     }
 }
 
@@ -329,6 +347,6 @@ pub(crate) async fn sign_out(State(state): State<WebState>, request: Request) ->
 
 impl Visitor {
     pub fn frame(&self, section: &'static str) -> Frame {
-        Frame::new(&self.session, section)
+        Frame::new(&self.session, self.counts, section)
     }
 }

@@ -4,11 +4,16 @@ use std::fmt::{self, Display};
 
 use askama::filters::HtmlSafe;
 use jiff::Timestamp;
+use model::access::{Permission, Role};
+use model::alert::{AlertKind, Severity};
+use model::policy::{Act, ApprovalState};
 use model::restore::RestoreState;
-use model::run::{RunKind, RunState};
+use model::run::{Approval, RunKind, RunState};
+use model::schedule::Action;
 use model::snapshot::SnapshotState;
 use model::tenant::{Serving, TenantState};
 use protocol::api::{Run, Tenant};
+use protocol::people::ApiKey;
 use uuid::Uuid;
 
 /// A state as a coloured word. Made only of fixed texts.
@@ -67,6 +72,117 @@ pub(crate) fn restore_pill(state: &RestoreState) -> Pill {
         RestoreState::Switched => Pill("busy", "Starting on it"),
         RestoreState::Succeeded => Pill("good", "Restored"),
         RestoreState::Failed => Pill("bad", "Failed"),
+    }
+}
+
+/// A run's state; of one that waits, for what.
+pub(crate) fn run_state(run: &Run) -> Pill {
+    match run.approval {
+        Approval::Pending if run.state == RunState::Waiting => Pill("warn", "Waits for approval"),
+        _ => run_pill(&run.state),
+    }
+}
+
+pub(crate) fn approval_pill(state: &ApprovalState) -> Pill {
+    match state {
+        ApprovalState::Pending => Pill("warn", "Waits"),
+        ApprovalState::Granted => Pill("good", "Approved"),
+        ApprovalState::Refused => Pill("bad", "Rejected"),
+        ApprovalState::Expired => Pill("", "Expired"),
+        ApprovalState::Withdrawn => Pill("", "Withdrawn"),
+    }
+}
+
+pub(crate) fn severity_pill(severity: &Severity) -> Pill {
+    match severity {
+        Severity::Info => Pill("busy still", "Info"),
+        Severity::Warning => Pill("warn", "Warning"),
+        Severity::Critical => Pill("bad", "Critical"),
+    }
+}
+
+/// Whether a key is good for anything.
+pub(crate) fn key_pill(key: &ApiKey, now: &Timestamp) -> Pill {
+    match (key.revoked_at, key.expires_at) {
+        (Some(_), _) => Pill("", "Revoked"),
+        (None, Some(at)) if at <= *now => Pill("", "Expired"),
+        _ => Pill("good", "Good"),
+    }
+}
+
+pub(crate) fn alert_title(kind: &AlertKind) -> &'static str {
+    match kind {
+        AlertKind::QueueDepth => "The queue is long",
+        AlertKind::StaleRun => "A run gives no sign",
+        AlertKind::DeadRun => "A run was given up",
+        AlertKind::LostWorker => "A worker is silent",
+        AlertKind::BackupFailed => "A backup failed",
+        AlertKind::BackupOverdue => "A backup is overdue",
+        AlertKind::ProductionRestore => "Production is being restored",
+        AlertKind::DiskFull => "A disk fills up",
+        AlertKind::WalGrowth => "WAL piles up",
+        AlertKind::Connections => "Connections run out",
+        AlertKind::OldTransaction => "A transaction is open for long",
+    }
+}
+
+/// What a policy's act is, after "to".
+pub(crate) fn act(act: &Act) -> &'static str {
+    match act {
+        Act::Restore => "Restore a tenant",
+        Act::Snapshot => "Take a snapshot",
+        Act::Provision => "Make a tenant",
+        Act::ArchiveTenant => "Archive a tenant",
+        Act::DestroyEnvironment => "Destroy an environment",
+        Act::SetSecret => "Set a secret",
+        Act::ChangePolicy => "Change the policies",
+    }
+}
+
+/// What a role lets its members do.
+pub(crate) fn role(role: &Role) -> &'static str {
+    match role {
+        Role::Owner => "everything, and makes owners",
+        Role::Admin => "production, members, keys, schedules",
+        Role::Developer => "builds, environments and tenants that are not production",
+        Role::Tester => "snapshots and restores of what is not production",
+        Role::Viewer => "sees everything, changes nothing",
+    }
+}
+
+/// What a permission lets its holder do.
+pub(crate) fn permission(permission: &Permission) -> &'static str {
+    match permission {
+        Permission::Read => "see the project and all that is in it",
+        Permission::Test => "snapshots, restores and runs outside production",
+        Permission::Develop => "builds, environments and tenants outside production",
+        Permission::Operate => "the same in production",
+        Permission::Administer => "members, keys, secrets, schedules, policies",
+        Permission::Own => "make and unmake owners",
+    }
+}
+
+/// What a schedule does, as a title.
+pub(crate) fn action(action: &Action) -> &'static str {
+    match action {
+        Action::Snapshot => "Snapshot",
+        Action::Backup => "Back up",
+        Action::Probe => "Probe",
+    }
+}
+
+/// Words in a row: `owner or admin`.
+pub(crate) fn either<T: Display>(words: &[T]) -> String {
+    words.iter().map(T::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// Seconds as people say them: `a day`, `90 min`.
+pub(crate) fn span(seconds: &i32) -> String {
+    match seconds {
+        86_400 => "a day".to_owned(),
+        s if s % 86_400 == 0 => format!("{} days", s / 86_400),
+        s if s % 3600 == 0 => format!("{} h", s / 3600),
+        s => format!("{} min", s / 60),
     }
 }
 

@@ -125,7 +125,7 @@ pub(crate) async fn create_snapshot(
     Path(name): Path<String>,
     posted: Posted<NewSnapshotForm>,
 ) -> Result<Response, Turned> {
-    let frame = Frame::new(&posted.session, "/tenants");
+    let frame = posted.frame("/tenants");
     let wanted = Some(posted.form.name.trim().to_owned()).filter(|text| !text.is_empty());
     let new = NewSnapshot { name: wanted, kind: None, expires_at: None };
     let asked = asked(&posted.session, &posted.form.once);
@@ -171,7 +171,7 @@ pub(crate) async fn suspend(
 ) -> Result<Response, Turned> {
     match state.control.suspend_tenant(&name).await {
         Ok(tenant) => Ok(back_to(&tenant.name)),
-        Err(error) => refused(&state, Frame::new(&posted.session, "/tenants"), &name, error).await,
+        Err(error) => refused(&state, posted.frame("/tenants"), &name, error).await,
     }
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn resume(
 ) -> Result<Response, Turned> {
     match state.control.resume_tenant(&name).await {
         Ok(tenant) => Ok(back_to(&tenant.name)),
-        Err(error) => refused(&state, Frame::new(&posted.session, "/tenants"), &name, error).await,
+        Err(error) => refused(&state, posted.frame("/tenants"), &name, error).await,
     }
 }
 
@@ -208,7 +208,7 @@ pub(crate) async fn archive(
         Err(error) => {
             let (status, notice) = Notice::of(error.into())?;
             let tenant = tenant_of(&state, &name).await?;
-            let frame = Frame::new(&posted.session, "/tenants");
+            let frame = posted.frame("/tenants");
             let page = ConfirmPage { frame, tenant, verb: "archive", notice: Some(notice) };
             Ok(html_with(status, &page)?)
         }

@@ -100,7 +100,7 @@ struct CreatedPage {
 /// `POST /new-tenant`: answers with the page itself, since the password in it
 /// cannot be asked for again.
 pub(crate) async fn create(Bound(state): Bound, posted: Posted<NewTenantForm>) -> Result<Response, Turned> {
-    let frame = Frame::new(&posted.session, "/tenants");
+    let frame = posted.frame("/tenants");
     let form = posted.form;
     let tier = match form.tier.as_str() {
         "" => None,

@@ -3,7 +3,10 @@
 mod api;
 mod approvals;
 mod audit;
+mod browser;
 mod console;
+mod console_people;
+mod console_work;
 mod contract;
 mod internal;
 mod limits;

@@ -1,0 +1,78 @@
+//! What lists have in common: pieces that go on where the last ended, and the
+//! choice of a project.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use control::{Control, Slice};
+use model::access::Permission;
+
+use crate::failure::{Answer, Failure};
+
+/// Rows on a page.
+const LENGTH: u32 = 50;
+
+/// The piece after a place; None, or nothing: the first.
+pub(crate) fn piece<C: FromStr>(after: Option<&str>) -> Answer<Slice<C>> {
+    let after = after.filter(|after| !after.is_empty()).map(|after| {
+        after.parse().map_err(|_| {
+            Failure::invalid("this list has no such place")
+                .hint("Begin at its first page, and go on from there.")
+        })
+    });
+    Ok(Slice { after: after.transpose()?, limit: LENGTH })
+}
+
+/// The address of a list with these of its filters, for links.
+pub(crate) fn address(path: &str, filters: &[(&str, &str)]) -> String {
+    let mut address = path.to_owned();
+    for (name, value) in filters.iter().filter(|(_, value)| !value.is_empty()) {
+        address.push(if address.contains('?') { '&' } else { '?' });
+        address.push_str(name);
+        address.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'@' | b':' => {
+                    address.push(char::from(byte));
+                }
+                _ => address.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    address
+}
+
+/// The names of all projects that the visitor sees.
+pub(crate) async fn projects(control: &Control) -> Answer<Vec<String>> {
+    let projects = control.projects(&Slice::first()).await?.items;
+    Ok(projects.into_iter().map(|project| project.name).collect())
+}
+
+/// Those of the projects in which the visitor has a permission.
+pub(crate) async fn with_permission<'a>(
+    control: &Control,
+    projects: impl Iterator<Item = &'a str>,
+    permission: Permission,
+) -> Answer<BTreeSet<String>> {
+    let mut allowed = BTreeSet::new();
+    for project in projects.collect::<BTreeSet<_>>() {
+        if control.may(project, permission).await? {
+            allowed.insert(project.to_owned());
+        }
+    }
+    Ok(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses_hold_any_filter() {
+        assert_eq!(address("/audit", &[]), "/audit");
+        assert_eq!(
+            address("/audit", &[("project", "demo"), ("act", ""), ("subject", "a b&c=ü")]),
+            "/audit?project=demo&subject=a%20b%26c%3D%C3%BC"
+        );
+    }
+}
