@@ -3,12 +3,13 @@
 use askama::Template;
 use axum::Extension;
 use axum::response::{IntoResponse, Redirect, Response};
-use control::ApprovalFilter;
+use control::{ApprovalFilter, Slice};
 use model::ApprovalId;
 use model::policy::{ApprovalState, Decision};
 use protocol::api::Approval;
 use serde::Deserialize;
 
+use super::list::{address, piece};
 use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
@@ -16,14 +17,13 @@ use crate::extract::{Path, Query};
 use crate::failure::Answer;
 use crate::live::{self, Closing};
 
-/// Of those that are decided, the newest.
-const DECIDED: u32 = 200;
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Which {
     /// None: those that wait.
     #[serde(default)]
     decided: bool,
+    /// Of those that are decided.
+    after: Option<String>,
 }
 
 #[derive(Template)]
@@ -33,21 +33,28 @@ struct ApprovalsPage {
     decided: bool,
     /// A heading each.
     groups: Vec<(&'static str, Vec<Approval>)>,
+    /// Where those are that were decided on before.
+    older: Option<String>,
+    live: Option<String>,
 }
 
 impl ApprovalsPage {
     async fn load(state: &WebState, frame: Frame, which: Which) -> Answer<Self> {
         let control = &state.control;
         if which.decided {
-            let newest = control.approvals(&ApprovalFilter { limit: DECIDED, ..Default::default() }).await?;
-            let mut decided = newest;
+            // Only the first page is kept fresh: what is older does not come.
+            let live = which.after.is_none().then(|| "/live/approvals?decided=true".to_owned());
+            let slice = piece(which.after.as_deref())?;
+            let page = control.approvals(&ApprovalFilter::default(), &slice).await?;
+            let older = page.next.map(|next| address("/approvals", &[("decided", "true"), ("after", &next)]));
+            let mut decided = page.items;
             decided.retain(|approval| approval.state != ApprovalState::Pending);
-            return Ok(Self { frame, decided: true, groups: vec![("", decided)] });
+            return Ok(Self { frame, decided: true, groups: vec![("", decided)], older, live });
         }
-        let pending = ApprovalFilter { state: Some(ApprovalState::Pending), limit: 1000, project: None };
+        let pending = ApprovalFilter { state: Some(ApprovalState::Pending), project: None };
         let operator = control.is_operator().await?;
         let (mut for_you, mut yours, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for approval in control.approvals(&pending).await? {
+        for approval in control.approvals(&pending, &Slice::first()).await?.items {
             let group = match () {
                 () if may_decide(&approval, &frame.login, operator) => &mut for_you,
                 () if approval.requested_by == frame.login => &mut yours,
@@ -57,7 +64,8 @@ impl ApprovalsPage {
         }
         let groups =
             vec![("Waits for you", for_you), ("You have asked for", yours), ("Waits for others", others)];
-        Ok(Self { frame, decided: false, groups })
+        let live = Some("/live/approvals".to_owned());
+        Ok(Self { frame, decided: false, groups, older: None, live })
     }
 
     fn none(&self) -> bool {
@@ -92,7 +100,7 @@ pub(crate) async fn live(
 ) -> impl IntoResponse {
     let frame = visitor.frame("/approvals");
     live::page(closing, move || {
-        let (state, frame) = (state.clone(), frame.clone());
+        let (state, frame, which) = (state.clone(), frame.clone(), which.clone());
         async move {
             let page = ApprovalsPage::load(&state, frame, which).await?;
             Ok(vec![("approvals", page.as_approvals().render()?)])

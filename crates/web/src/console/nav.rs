@@ -29,9 +29,9 @@ pub(crate) struct Counts {
 impl Counts {
     pub async fn look(control: &Control, login: &str) -> Answer<Self> {
         let alerts = control.alerts(Some(AlertState::Open), &Slice { after: None, limit: MOST }).await?;
-        let state = Some(ApprovalState::Pending);
-        let pending = control.approvals(&ApprovalFilter { project: None, state, limit: MOST }).await?;
-        let approvals = pending.iter().filter(|asked| asked.waits_for.iter().any(|one| one == login)).count();
+        let pending = ApprovalFilter { project: None, state: Some(ApprovalState::Pending) };
+        let pending = control.approvals(&pending, &Slice { after: None, limit: MOST }).await?;
+        let approvals = pending.items.iter().filter(|asked| asked.waits_for.iter().any(|one| one == login)).count();
         Ok(Self { alerts: alerts.items.len(), approvals })
     }
 }
