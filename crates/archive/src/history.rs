@@ -1,5 +1,7 @@
 //! Reading a tenant's history back.
 
+use std::collections::BTreeMap;
+
 use model::archive::{Activation, Backup, History, LineageHistory, SnapshotPoint};
 use model::lsn::WalFile;
 use model::{BackupId, LineageId};
@@ -14,6 +16,8 @@ use crate::repository::{Reached, TenantArchive};
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub history: History,
+    /// The backups that hold the changes since another, and which.
+    pub bases: BTreeMap<BackupId, BackupId>,
     /// Damaged and unknown things; the history is without them.
     pub findings: Vec<Finding>,
 }
@@ -130,6 +134,7 @@ impl TenantArchive {
             let lost = backup.id;
             whole.retain(|(backup, _)| backup.id != lost);
         }
+        found.bases.extend(whole.iter().filter_map(|(backup, base)| Some((backup.id, (*base)?))));
         found.history.backups.extend(whole.into_iter().map(|(backup, _)| backup));
         Ok(())
     }
