@@ -223,12 +223,7 @@ impl TenantArchive {
         told
     }
 
-    fn expire_unneeded(
-        &self,
-        look: &Look,
-        how: &Expire,
-        told: &mut TenantExpired,
-    ) -> Result<(), LeftAlone> {
+    fn expire_unneeded(&self, look: &Look, how: &Expire, told: &mut TenantExpired) -> Result<(), LeftAlone> {
         let now = how.clock.now;
         let before = self.read_condemned()?;
         let since = |unneeded: &Unneeded| match unneeded.kind {
@@ -264,6 +259,7 @@ impl TenantArchive {
         if condemned != before {
             self.write_condemned(&condemned)?;
         }
+        self.end_dead_removals()?;
         if !due.is_empty() {
             self.sweep_due(look, due, how, told)?;
         }

@@ -129,12 +129,20 @@ impl TenantArchive {
         }
     }
 
+    /// Ends the entries that were broken off so long ago that whoever began
+    /// them removes nothing any more.
+    pub(crate) fn end_dead_removals(&self) -> Result<(), PutError> {
+        for (id, done) in self.journal_entries()? {
+            if !done && is_dead(id) {
+                self.end_removal(&Removed { id, at: Timestamp::now(), objects: 0, bytes: 0 })?;
+            }
+        }
+        Ok(())
+    }
+
     fn is_in_open_entry(&self, names: &[String]) -> Result<bool, RecordError> {
         for (id, done) in self.journal_entries()? {
-            let made = id.get_timestamp().map(|at| Duration::from_secs(at.to_unix().0));
-            let now = Timestamp::now().as_second();
-            let age = made.map(|made| now.saturating_sub(made.as_secs().cast_signed()));
-            if done || age.is_some_and(|age| age > DEAD.as_secs().cast_signed()) {
+            if done || is_dead(id) {
                 continue;
             }
             let entry = self.read_record::<Journal>(&self.journal_path(&id.to_string()))?;
@@ -180,5 +188,62 @@ impl TenantArchive {
             }
         }
         Ok(removed)
+    }
+}
+
+/// Whether an entry is so old, by its id, that nothing is removed by it.
+fn is_dead(entry: Uuid) -> bool {
+    let made = entry.get_timestamp().map(|at| at.to_unix().0.cast_signed());
+    made.is_some_and(|made| Timestamp::now().as_second() - made > DEAD.as_secs().cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use model::TenantId;
+    use uuid::NoContext;
+
+    use super::*;
+    use crate::{KeyFile, Repository};
+
+    #[test]
+    fn a_removal_that_was_broken_off_holds_nobody_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = KeyFile::at(folder.path().join("key"));
+        keys.make().unwrap();
+        let repository = Repository::open_or_create(folder.path().join("repository"), keys).unwrap();
+        let archive = repository.tenant(TenantId::new());
+        let file = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        let entry = |seconds_ago: u64| {
+            let made = Timestamp::now().as_second().cast_unsigned() - seconds_ago;
+            Journal {
+                id: Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, made, 0)),
+                at: Timestamp::now(),
+                retention: Retention::default(),
+                grace_seconds: 0,
+                snapshots: vec![],
+                backups: vec![],
+                lineages: vec![],
+                wal: BTreeMap::new(),
+                files: vec![file.to_owned()],
+                others: vec!["lists/1".to_owned()],
+                objects: 2,
+                bytes: 3,
+            }
+        };
+        let old = entry(2 * 3600);
+        archive.begin_removal(&old).unwrap();
+        let named = |name: &str| archive.is_in_open_entry(&[name.to_owned()]).unwrap();
+        assert!(!named(&format!("files/a9/{file}")));
+        let young = entry(1);
+        archive.begin_removal(&young).unwrap();
+        assert!(named(&format!("files/a9/{file}")) && named("lists/1") && !named("lists/2"));
+        // Whoever comes next ends the one, and not the other.
+        archive.end_dead_removals().unwrap();
+        let ended: Vec<_> = archive.read_journal().unwrap().into_iter().map(|(_, done)| done.is_some()).collect();
+        assert_eq!(ended, [true, false]);
+        archive.end_removal(&Removed { id: young.id, at: young.at, objects: 2, bytes: 3 }).unwrap();
+        assert!(!archive.is_being_removed(&["lists/1".to_owned()]).unwrap());
+        assert!(archive.was_removed(&archive.folder().join(format!("files/a9/{file}"))));
+        assert!(!archive.was_removed(&archive.folder().join("files/a9/other")));
     }
 }

@@ -32,7 +32,8 @@ mod wal;
 pub use backup::{BackupError, BackupRequest, DamagedPage, ExtractError, FileEntry, Manifest, Pack, Part};
 pub use disk::FileError;
 pub use expire::{
-    Amount, Clock, ClockError, Expire, ExpireError, Expired, KeptBackup, KeptSnapshot, LEAST_GRACE, TenantExpired,
+    Amount, Clock, ClockError, Expire, ExpireError, Expired, KeptBackup, KeptSnapshot, LEAST_GRACE,
+    TenantExpired,
 };
 pub use filestore::{FileId, Filestore, FilestoreError, InvalidFileId, Placed, SyncReport};
 pub use finding::Finding;

@@ -17,7 +17,7 @@ use archive::{
 use jiff::{SignedDuration, Timestamp};
 use model::archive::{Activation, Fork, SnapshotPoint};
 use model::lsn::{Lsn, Segment, SegmentSize, Timeline, WalFile};
-use model::restore::{self, Target};
+use model::restore::{self, Plan, Stop, Target};
 use model::retention::{Retention, Why};
 use model::{BackupId, LineageId, SnapshotId};
 use support::weed::{self, Weed};
@@ -65,7 +65,13 @@ async fn write(house: &House, cell: &Cell, lineage: LineageId, text: &str) -> Ls
     lsn
 }
 
-async fn backup(house: &House, cell: &Cell, lineage: LineageId, base: Option<BackupId>, files: &[FileId]) -> BackupId {
+async fn backup(
+    house: &House,
+    cell: &Cell,
+    lineage: LineageId,
+    base: Option<BackupId>,
+    files: &[FileId],
+) -> BackupId {
     let (client, wal_timeout) = (cell.connect().await, Duration::from_secs(30));
     let request = BackupRequest { lineage, data_dir: cell.data.clone(), client, wal_timeout };
     let id = BackupId::new();
@@ -210,7 +216,10 @@ async fn what_is_kept_is_restored_and_the_rest_goes() {
     let removed = expire(&repository, 12);
     assert_eq!(removed.left_alone, None);
     assert_eq!(removed.removed, planned.unneeded);
-    assert_eq!((&removed.dropped_backups[..], &removed.dropped_snapshots[..]), (&[*second][..], &[*expired][..]));
+    assert_eq!(
+        (&removed.dropped_backups[..], &removed.dropped_snapshots[..]),
+        (&[*second][..], &[*expired][..])
+    );
     sound(&repository, &filled);
     let again = expire(&repository, 14);
     assert!(again.unneeded.is_empty() && again.journal.is_none(), "{:?}", again.unneeded);
@@ -222,7 +231,8 @@ async fn what_is_kept_is_restored_and_the_rest_goes() {
     assert!(!root.join(format!("tenants/{}/lineages/{}", house.archive.tenant(), filled.failed)).exists());
 
     // The files of what is kept.
-    let missing = house.read(&root).tenant(house.archive.tenant()).missing_files(files.to_vec()).await.unwrap();
+    let missing =
+        house.read(&root).tenant(house.archive.tenant()).missing_files(files.to_vec()).await.unwrap();
     assert_eq!(missing, [files[1]]);
 
     // The pinned snapshot, the newest state, and the backup by itself.
@@ -235,7 +245,7 @@ async fn what_is_kept_is_restored_and_the_rest_goes() {
     let live: i64 = cell.connect().await.query_one(rows, &[]).await.unwrap().get(0);
     for (name, plan, count) in [
         ("pinned", plan(Target::Snapshot(*pinned)).unwrap(), 4_000),
-        ("latest", plan(Target::Time(now)).unwrap(), live),
+        ("latest", Plan { stop: Stop::End, ..plan(Target::Time(now)).unwrap() }, live),
         ("alone", restore::plan_backup(&inventory.history, *third).unwrap(), live - 4_000),
     ] {
         let (mut restored, _) = house.materialise(name, &plan).await.unwrap();
@@ -328,7 +338,9 @@ async fn killed_at_any_point_it_is_run_again() {
         sound(&house.read(&copied), &filled);
         assert_eq!(objects(&copied), expected, "{point}");
         let journal = archive.journal().await.unwrap();
-        assert!(journal.iter().all(|(_, done)| done.is_some()), "{point}: {journal:?}");
+        // The one that was broken off is ended in an hour.
+        let open = journal.iter().filter(|(_, done)| done.is_none()).count();
+        assert!(open <= 1, "{point}: {journal:?}");
         survived += 1;
         fs::remove_dir_all(&copied).unwrap();
         fs::remove_dir_all(&faults).unwrap();
@@ -413,7 +425,8 @@ async fn who_says_that_he_needs_something_keeps_it() {
     let (archive, file) = (house.archive.clone(), filled.files[1]);
     let keeping = tokio::spawn(async move { archive.keep_file(file, b"two".to_vec()).await });
     // Both wait for whoever removes to have seen them.
-    let noted = || fs::read_dir(root.join(format!("tenants/{}/lists", house.archive.tenant()))).unwrap().count();
+    let noted =
+        || fs::read_dir(root.join(format!("tenants/{}/lists", house.archive.tenant()))).unwrap().count();
     while noted() < 7 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -444,6 +457,7 @@ async fn who_says_that_he_needs_something_keeps_it() {
     // A file that was removed is stored again when it comes back.
     let mark = SnapshotMark { snapshot, pinned: false, expires_at: Some(Timestamp::now()), note: None };
     house.archive.put_mark(mark).await.unwrap();
+    backup(house, &filled.cell, filled.lineage, Some(fourth), &of_all).await;
     for days in [20, 22, 24] {
         done(&run(&place, &key, later(days), None));
     }

@@ -93,7 +93,8 @@ async fn a_sound_audit_is_listed_exported_and_verified() {
     let served = Served::new().await;
     let listed = ended(&served.heddle(&["audit", "list", "--project", "demo"]).await, 0);
     assert!(listed.contains("projects.created") && listed.contains("name demo"), "{listed}");
-    let listed = ended(&served.heddle(&["audit", "list", "--json", "--since", "5m ago", "-n", "1000"]).await, 0);
+    let listed =
+        ended(&served.heddle(&["audit", "list", "--json", "--since", "5m ago", "-n", "1000"]).await, 0);
     let rows: Value = serde_json::from_str(&listed).unwrap();
     assert!(rows.as_array().unwrap().iter().any(|row| row["act"] == "api_keys.created"), "{listed}");
 
@@ -138,7 +139,9 @@ async fn a_sound_audit_is_listed_exported_and_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_are_named_and_end_with_9() {
     let served = Served::new().await;
-    served.sql("ALTER TABLE ops.audit DISABLE TRIGGER ALL; ALTER TABLE ops.audit_blocks DISABLE TRIGGER ALL").await;
+    served
+        .sql("ALTER TABLE ops.audit DISABLE TRIGGER ALL; ALTER TABLE ops.audit_blocks DISABLE TRIGGER ALL")
+        .await;
     served.sql("UPDATE ops.audit SET actor = 'user:nobody' WHERE act = 'projects.created'").await;
     let found = ended(&served.heddle(&["audit", "verify"]).await, 9);
     assert!(found.contains("demo: changed: row ") && found.contains("other: changed: row "), "{found}");

@@ -335,8 +335,7 @@ impl Kept {
 /// Both start from the same backup and go along the same lineages.
 fn is_same_way(one: &Plan, other: &Plan) -> bool {
     let way = |plan: &Plan| plan.wal.iter().map(|range| range.lineage).collect::<Vec<_>>();
-    (one.backup, one.source, &one.stop) == (other.backup, other.source, &other.stop)
-        && way(one) == way(other)
+    (one.backup, one.source, &one.stop) == (other.backup, other.source, &other.stop) && way(one) == way(other)
 }
 
 /// When a lineage was made, as its id says; None: the id does not say.
@@ -346,11 +345,7 @@ fn made_at(id: LineageId) -> Option<Timestamp> {
 }
 
 /// The last backup of each day, week and month that still counts.
-fn calendar<'a>(
-    backups: &'a [Backup],
-    retention: &Retention,
-    start: Timestamp,
-) -> Vec<(&'a Backup, Why)> {
+fn calendar<'a>(backups: &'a [Backup], retention: &Retention, start: Timestamp) -> Vec<(&'a Backup, Why)> {
     let date = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     // Times at the edge of what can be written have no calendar before them.
     let Some(edges) = Edges::before(date(start), retention) else { return Vec::new() };

@@ -108,7 +108,8 @@ impl Repository {
         store.create(&name, b"now\n")?;
         let listed = store.objects(&folder)?;
         store.remove(&name)?;
-        let Some(theirs) = listed.into_iter().find(|object| object.path == name).map(|object| object.at) else {
+        let Some(theirs) = listed.into_iter().find(|object| object.path == name).map(|object| object.at)
+        else {
             let missing = std::io::Error::other("what was just written is not listed");
             return Err(failed("list", &folder)(missing).into());
         };

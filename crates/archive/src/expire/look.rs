@@ -11,11 +11,11 @@ use model::{BackupId, LineageId, SnapshotId};
 use uuid::Uuid;
 
 use super::{Expire, KeptBackup, KeptSnapshot, LeftAlone, TenantExpired, grace};
+use crate::FileId;
 use crate::filestore::FileList;
 use crate::mark::for_retention;
 use crate::repository::TenantArchive;
 use crate::store::Stored;
-use crate::FileId;
 
 /// Clocks of the store and of workers differ by less than this.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
@@ -131,7 +131,9 @@ impl Look {
             let wal = archive.wal_folder(id);
             let late = |object: &&Stored| object.at >= start && object.path.starts_with(&wal);
             if !self.kept.lineages.contains(&id) && self.objects.iter().any(|object| late(&object)) {
-                return found(format!("lineage {id} has WAL from within the window, and was not served in it"));
+                return found(format!(
+                    "lineage {id} has WAL from within the window, and was not served in it"
+                ));
             }
         }
         for object in &self.objects {
@@ -195,12 +197,7 @@ impl Look {
         Ok(())
     }
 
-    fn of_lineage(
-        &self,
-        id: &str,
-        rest: &[&str],
-        unfinished: &HashSet<String>,
-    ) -> Option<(Kind, u64)> {
+    fn of_lineage(&self, id: &str, rest: &[&str], unfinished: &HashSet<String>) -> Option<(Kind, u64)> {
         let id: LineageId = id.parse().ok()?;
         // Without its record nothing is known of it: `verify` says so.
         let lineage = &self.history.lineage(id)?.lineage;
@@ -221,9 +218,7 @@ impl Look {
                         Some((Kind::Backup, turn::MANIFEST + later))
                     }
                     Some(_) => Some((Kind::Backup, turn::PACK)),
-                    None => unfinished
-                        .contains(&backup.to_string())
-                        .then_some((Kind::Leftover, turn::PACK)),
+                    None => unfinished.contains(&backup.to_string()).then_some((Kind::Leftover, turn::PACK)),
                 }
             }
             _ => None,

@@ -65,13 +65,6 @@ impl TenantArchive {
         let done = |id| Removed { id, at: how.clock.now, objects: total.objects, bytes: total.bytes };
         self.end_removal(&done(entry.id))?;
         fault::point("archive.expire.ended");
-        // Those that others began and did not end: what they had not removed
-        // was looked at now.
-        for (id, ended) in self.journal_entries()? {
-            if !ended && id < entry.id {
-                self.end_removal(&Removed { id, at: how.clock.now, objects: 0, bytes: 0 })?;
-            }
-        }
         Ok(())
     }
 
@@ -103,8 +96,7 @@ impl TenantArchive {
                 ["lineages", id, "lineage"] => entry.lineages.extend(id.parse::<LineageId>()),
                 ["lineages", id, "wal", name] => {
                     let held = id.parse().ok().and_then(|id| look.history.lineage(id));
-                    let file =
-                        held.and_then(|held| WalFile::parse(name, held.lineage.segment_size).ok());
+                    let file = held.and_then(|held| WalFile::parse(name, held.lineage.segment_size).ok());
                     match (held, file) {
                         (Some(held), Some(WalFile::Segment(segment) | WalFile::Partial(segment))) => {
                             segments.entry(held.lineage.id).or_default().insert(segment.number);
@@ -249,9 +241,7 @@ fn remove_some(store: &Store, due: &[Unneeded], valid: Instant) -> Result<Vec<Un
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..store.width().min(due.len())).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })?;
     Ok(removed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }

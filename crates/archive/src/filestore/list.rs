@@ -112,10 +112,19 @@ impl TenantArchive {
                 return Ok(named.clone());
             }
         }
-        let mut lists = self.read_lists()?;
-        lists.sort_by_key(|list| list.at);
-        let newest = lists.iter().rposition(|list| list.whole);
-        let named = newest.map(|newest| lists.drain(newest..).flat_map(|list| list.files).collect());
+        let folder = self.folder().join("lists");
+        let (mut files, mut found) = (HashSet::new(), false);
+        // Ids sort by the time of their making: the newest first, back to one
+        // that is whole.
+        for name in self.inner.store.names(&folder)?.iter().rev() {
+            let Some(list) = self.read_record::<FileList>(&folder.join(name))? else { continue };
+            files.extend(list.files);
+            found = list.whole;
+            if found {
+                break;
+            }
+        }
+        let named = found.then_some(files);
         let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
         known.named.0 = Some((named, Instant::now()));
         Ok(known.named.0.as_ref().and_then(|(named, _)| named.clone()))

@@ -119,9 +119,12 @@ impl S3 {
 
     pub fn names(&self, folder: &Path) -> Result<Vec<String>, FileError> {
         let (store, key) = (self.0.store.clone(), self.key(folder)?);
-        let found = self.wait(async move { store.list_with_delimiter(Some(&key)).await });
+        let wanted = key.clone();
+        let found = self.wait(async move { store.list_with_delimiter(Some(&wanted)).await });
         let found = found.map_err(told("list", folder))?;
         let keys = found.objects.iter().map(|object| &object.location).chain(&found.common_prefixes);
+        // Some servers list a folder in which nothing is left as being in itself.
+        let keys = keys.filter(|found| **found != key);
         let mut names: Vec<_> = keys.filter_map(|key| key.filename().map(str::to_owned)).collect();
         names.sort_unstable();
         Ok(names)

@@ -157,8 +157,7 @@ fn gaps(
         for (number, count) in missing(next.number..there.number, removed) {
             let gap = Segment { timeline, number };
             let name = gap.file_name(size);
-            let who =
-                counted_on.iter().filter(|(lsn, _)| *lsn > gap.start(size)).min_by_key(|(lsn, _)| *lsn);
+            let who = counted_on.iter().filter(|(lsn, _)| *lsn > gap.start(size)).min_by_key(|(lsn, _)| *lsn);
             let who = who.map_or(String::new(), |(_, who)| format!(", which {who} needs"));
             let what = match count {
                 1 => format!("WAL segment {name} of {} is missing{who}", named(id)),

@@ -30,7 +30,9 @@ impl Check<'_> {
         self.known(&folder.join("snapshots"), is_id::<SnapshotId>)?;
         self.known(&folder.join("marks"), is_id::<SnapshotId>)?;
         self.known(&folder.join("lists"), is_id::<Uuid>)?;
-        self.known(&folder.join("journal"), |name| is_id::<Uuid>(name.strip_suffix(".done").unwrap_or(name)))?;
+        self.known(&folder.join("journal"), |name| {
+            is_id::<Uuid>(name.strip_suffix(".done").unwrap_or(name))
+        })?;
         self.look_at_records(archive)?;
         // Names among the lineages are looked at where the history is read.
         for name in self.store.names(&folder.join("lineages"))? {

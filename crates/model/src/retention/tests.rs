@@ -191,8 +191,7 @@ fn daily(from: &str, days: i64) -> Holdings {
             stored: 1,
         }
     });
-    let segments =
-        (3..days as u64 + 4).map(|number| Segment { timeline: Timeline(1), number }).collect();
+    let segments = (3..days as u64 + 4).map(|number| Segment { timeline: Timeline(1), number }).collect();
     let history = History {
         activations: vec![Activation { lineage: lineage.id, at: first }],
         backups: backups.collect(),

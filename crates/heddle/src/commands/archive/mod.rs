@@ -1,3 +1,4 @@
+mod expire;
 mod restore;
 mod rotate;
 mod shred;
@@ -18,6 +19,7 @@ use crate::repository;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Verify(verify::Verify),
+    Expire(expire::Expire),
     Restore(restore::Restore),
     Rotate(rotate::Rotate),
     Shred(shred::Shred),
@@ -27,6 +29,7 @@ impl Command {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Verify(command) => command.run(context).await,
+            Self::Expire(command) => command.run(context).await,
             Self::Restore(command) => command.run(context).await,
             Self::Rotate(command) => command.run(context).await,
             Self::Shred(command) => command.run(context).await,
