@@ -239,7 +239,8 @@ mod tests {
         assert!(named(&format!("files/a9/{file}")) && named("lists/1") && !named("lists/2"));
         // Whoever comes next ends the one, and not the other.
         archive.end_dead_removals().unwrap();
-        let ended: Vec<_> = archive.read_journal().unwrap().into_iter().map(|(_, done)| done.is_some()).collect();
+        let ended: Vec<_> =
+            archive.read_journal().unwrap().into_iter().map(|(_, done)| done.is_some()).collect();
         assert_eq!(ended, [true, false]);
         archive.end_removal(&Removed { id: young.id, at: young.at, objects: 2, bytes: 3 }).unwrap();
         assert!(!archive.is_being_removed(&["lists/1".to_owned()]).unwrap());

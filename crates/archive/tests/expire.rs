@@ -387,6 +387,7 @@ async fn a_bucket_is_expired_as_a_folder_is() {
     let again = done(&run(&place, &key, later(14), None));
     assert_eq!(again["tenants"][0]["unneeded"], serde_json::json!({}));
     sound(&reader, &filled);
+    let reader = Repository::open(weed.place(&prefix), house.keys()).unwrap();
     let archive = reader.tenant(tenant);
     // The bucket's server stored them just now, and so they stay.
     assert!(archive.missing_files(filled.files.to_vec()).await.unwrap().is_empty());

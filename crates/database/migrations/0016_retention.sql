@@ -88,3 +88,5 @@ ALTER TABLE ops.approvals
 ALTER TABLE ops.schedules
     DROP CONSTRAINT schedules_action_written,
     ADD CONSTRAINT schedules_action_written CHECK (action IN ('snapshot', 'backup', 'expire', 'probe'));
+
+SELECT ops.audit_tables();
