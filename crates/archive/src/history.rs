@@ -33,7 +33,12 @@ impl TenantArchive {
     pub(crate) fn read_history(&self) -> Result<Inventory, FileError> {
         let mut found = Inventory::default();
         let lineages = self.folder().join("lineages");
-        for name in self.inner.store.names(&lineages)? {
+        let names = self.inner.store.names(&lineages)?;
+        if names.is_empty() && self.shredded()?.is_some() {
+            // Nothing is left of it, which is not the same as nothing yet.
+            self.key()?;
+        }
+        for name in names {
             match name.parse::<LineageId>() {
                 Ok(id) if id.to_string() == name => self.read_lineage(id, &mut found)?,
                 _ => found.findings.push(Finding::Unknown(lineages.join(name))),

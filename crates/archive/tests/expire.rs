@@ -582,6 +582,8 @@ async fn of_a_shredded_tenant_nothing_is_left() {
     let names: Vec<_> = fs::read_dir(root.join(format!("tenants/{tenant}"))).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert_eq!(repository.clear_shredded(tenant).unwrap().objects, 0);
+    let gone = house.read(&root).tenant(tenant).history().await.unwrap_err();
+    assert!(gone.key_error().unwrap().to_string().contains("was destroyed"), "{gone}");
     let found = repository.verify(None, &|_, _| {}).unwrap();
     assert_eq!((found.shredded, found.tenants, found.flaws.len()), (1, 1, 0));
 }
