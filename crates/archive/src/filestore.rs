@@ -51,6 +51,8 @@ pub(crate) struct Known {
     /// What stood in the filestore when it was last looked at.
     seen: HashMap<FileId, Seen>,
     named: list::Named,
+    /// The newest entry of the journal when `kept` was listed, as far as known.
+    listed_at: Option<uuid::Uuid>,
 }
 
 /// A file's size, its last changes and its inode: as long as they are the same

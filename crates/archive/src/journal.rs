@@ -1,7 +1,7 @@
 //! The journal of deletions: `journal/<entry>` tells what is about to be
 //! removed, before anything is, and `journal/<entry>.done` that it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,7 +146,8 @@ impl TenantArchive {
                 continue;
             }
             let entry = self.read_record::<Journal>(&self.journal_path(&id.to_string()))?;
-            if entry.is_some_and(|entry| entry.names().any(|name| names.contains(&name))) {
+            let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
+            if entry.is_some_and(|entry| entry.names().any(|name| wanted.contains(name.as_str()))) {
                 return Ok(true);
             }
         }

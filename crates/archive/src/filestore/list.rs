@@ -63,23 +63,10 @@ impl TenantArchive {
         let list = FileList { id, at: Timestamp::now(), whole, files };
         self.replace_record(&self.list_path(id), &list)?;
         fault::point("archive.list.written");
-        // Whoever removes looks at the lists once more after having said what
-        // goes; what was said before this is found here. Files of the list
-        // before are safe, and were safe in between.
         let files = &list.files;
-        let new = |file: &&FileId| before.as_ref().is_none_or(|before| !before.contains(file));
+        let new = |file: &&FileId| before.as_ref().is_some_and(|before| !before.contains(file));
         let new: Vec<FileId> = files.iter().filter(new).copied().collect();
-        let names: Vec<String> = new.iter().map(|file| self.file_name(*file)).collect();
-        if !names.is_empty() && self.is_being_removed(&names)? {
-            return Err(FilestoreError::BeingRemoved);
-        }
-        let mut missing = Vec::new();
-        for file in new {
-            if !self.inner.store.exists(&self.file_path(file))? {
-                self.with_kept(|kept| kept.remove(&file))?;
-                missing.push(file);
-            }
-        }
+        let missing = self.not_to_be_counted_on(&new)?;
         let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
         let named = match (whole, before) {
             (true, _) => Some(files.iter().copied().collect()),
@@ -91,6 +78,41 @@ impl TenantArchive {
         };
         known.named.0 = Some((named, Instant::now()));
         Ok(missing)
+    }
+
+    /// Which files are not in the repository, or will not be, of those that the
+    /// list before did not have. As long as there is no list, nothing is ever
+    /// removed, and files of the list before were safe all the while.
+    fn not_to_be_counted_on(&self, files: &[FileId]) -> Result<Vec<FileId>, FilestoreError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What others have removed since the files were listed is in the journal.
+        let newest = self.journal_entries()?.last().map(|(id, _)| *id);
+        {
+            let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.listed_at != newest {
+                known.kept = None;
+                known.listed_at = newest;
+            }
+        }
+        // Whoever removes looks at the lists once more after having said what
+        // goes, and what was said before this is found here; nothing goes that
+        // was not condemned long before.
+        let condemned = self.read_condemned()?;
+        let name = |file: &FileId| self.file_name(*file);
+        let risky: Vec<FileId> =
+            files.iter().filter(|file| condemned.contains_key(&name(file))).copied().collect();
+        let names: Vec<String> = risky.iter().map(name).collect();
+        if !names.is_empty() && self.is_being_removed(&names)? {
+            return Err(FilestoreError::BeingRemoved);
+        }
+        for file in risky {
+            if !self.inner.store.exists(&self.file_path(file))? {
+                self.with_kept(|kept| kept.remove(&file))?;
+            }
+        }
+        Ok(self.with_kept(|kept| files.iter().filter(|file| !kept.contains(file)).copied().collect())?)
     }
 
     /// Whether a file that the repository is known to have can be counted on:
