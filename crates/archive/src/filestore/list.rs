@@ -112,7 +112,7 @@ impl TenantArchive {
                 self.with_kept(|kept| kept.remove(&file))?;
             }
         }
-        Ok(self.with_kept(|kept| files.iter().filter(|file| !kept.contains(file)).copied().collect())?)
+        Ok(self.with_kept(|kept| files.iter().filter(|file| !kept.contains(*file)).copied().collect())?)
     }
 
     /// Whether a file that the repository is known to have can be counted on:
