@@ -73,6 +73,8 @@ const ROWS: &[Row] = &[
     snapshot("snapshot.wal"),
     snapshot("snapshot.files"),
     snapshot("snapshot.recorded"),
+    snapshot("archive.list.written"),
+    snapshot("archive.mark.written"),
     snapshot("archive.push.written"),
     snapshot("archive.push.linked"),
     snapshot("archive.sync.written"),

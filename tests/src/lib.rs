@@ -12,6 +12,7 @@ pub mod full_disk;
 pub mod history;
 pub mod house;
 pub mod isolation;
+pub mod keep;
 pub mod live;
 pub mod load;
 pub mod management;

@@ -2,6 +2,7 @@
 
 mod id;
 mod keep;
+mod list;
 mod place;
 mod sync;
 
@@ -13,6 +14,7 @@ use sha1::{Digest, Sha1};
 
 pub use id::{FileId, InvalidFileId};
 pub use keep::FilestoreError;
+pub(crate) use list::FileList;
 pub use place::Placed;
 pub use sync::SyncReport;
 
@@ -48,6 +50,9 @@ pub(crate) struct Known {
     kept: Option<HashSet<FileId>>,
     /// What stood in the filestore when it was last looked at.
     seen: HashMap<FileId, Seen>,
+    named: list::Named,
+    /// The newest entry of the journal when `kept` was listed, as far as known.
+    listed_at: Option<uuid::Uuid>,
 }
 
 /// A file's size, its last changes and its inode: as long as they are the same

@@ -1,5 +1,7 @@
 //! Reading a tenant's history back.
 
+use std::collections::BTreeMap;
+
 use model::archive::{Activation, Backup, History, LineageHistory, SnapshotPoint};
 use model::lsn::WalFile;
 use model::{BackupId, LineageId};
@@ -14,6 +16,8 @@ use crate::repository::{Reached, TenantArchive};
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub history: History,
+    /// The backups that hold the changes since another, and which.
+    pub bases: BTreeMap<BackupId, BackupId>,
     /// Damaged and unknown things; the history is without them.
     pub findings: Vec<Finding>,
 }
@@ -29,7 +33,12 @@ impl TenantArchive {
     pub(crate) fn read_history(&self) -> Result<Inventory, FileError> {
         let mut found = Inventory::default();
         let lineages = self.folder().join("lineages");
-        for name in self.inner.store.names(&lineages)? {
+        let names = self.inner.store.names(&lineages)?;
+        if names.is_empty() && self.shredded()?.is_some() {
+            // Nothing is left of it, which is not the same as nothing yet.
+            self.key()?;
+        }
+        for name in names {
             match name.parse::<LineageId>() {
                 Ok(id) if id.to_string() == name => self.read_lineage(id, &mut found)?,
                 _ => found.findings.push(Finding::Unknown(lineages.join(name))),
@@ -130,6 +139,7 @@ impl TenantArchive {
             let lost = backup.id;
             whole.retain(|(backup, _)| backup.id != lost);
         }
+        found.bases.extend(whole.iter().filter_map(|(backup, base)| Some((backup.id, (*base)?))));
         found.history.backups.extend(whole.into_iter().map(|(backup, _)| backup));
         Ok(())
     }

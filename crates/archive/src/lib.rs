@@ -10,10 +10,13 @@
 mod backup;
 pub mod client;
 mod disk;
+mod expire;
 mod filestore;
 mod finding;
 mod history;
+mod journal;
 mod key;
+mod mark;
 mod object;
 mod pace;
 mod record;
@@ -28,10 +31,16 @@ mod wal;
 
 pub use backup::{BackupError, BackupRequest, DamagedPage, ExtractError, FileEntry, Manifest, Pack, Part};
 pub use disk::FileError;
+pub use expire::{
+    Amount, Clock, ClockError, Expire, ExpireError, Expired, KeptBackup, KeptSnapshot, LEAST_GRACE,
+    TenantExpired,
+};
 pub use filestore::{FileId, Filestore, FilestoreError, InvalidFileId, Placed, SyncReport};
 pub use finding::Finding;
 pub use history::Inventory;
+pub use journal::{Journal, Removed};
 pub use key::{KeyError, KeyFile, Keys, MasterKey, Rotated, Shredded, WrapError, Wrapped, Wrapper};
+pub use mark::{MarkError, SnapshotMark};
 pub use record::{PutError, RecordError};
 pub use repository::{OpenError, Repository, TenantArchive};
 pub use seal::{Broken, Secret};

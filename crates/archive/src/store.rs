@@ -15,6 +15,8 @@ mod s3;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::disk::{self, FileError, Linked, Temporary, failed};
 
 pub use location::{InvalidLocation, Location, S3Location};
@@ -26,6 +28,15 @@ pub(crate) use s3::S3;
 pub(crate) enum Store {
     Local(Local),
     S3(S3),
+}
+
+/// An object as a listing tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub path: PathBuf,
+    pub size: u64,
+    /// When it was written, by the store's clock.
+    pub at: Timestamp,
 }
 
 /// Reads an object from its beginning to its end.
@@ -45,6 +56,14 @@ impl Store {
         match self {
             Self::Local(local) => local.walk(folder),
             Self::S3(s3) => s3.walk(folder),
+        }
+    }
+
+    /// The objects below a folder, at any depth, by their paths.
+    pub fn objects(&self, folder: &Path) -> Result<Vec<Stored>, FileError> {
+        match self {
+            Self::Local(local) => local.objects(folder),
+            Self::S3(s3) => s3.objects(folder),
         }
     }
 

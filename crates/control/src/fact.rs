@@ -104,6 +104,23 @@ async fn commit_fact(on: &impl On, held: &Held, fact: Fact) -> Result<Option<Act
             release_snapshot(on, restore).await?;
         }
         Fact::ClusterDropped { cluster } => cluster_dropped(on, held, cluster).await?,
+        Fact::SnapshotTermsKept { tenant, snapshot, version } => {
+            about(held.tenant == Some(tenant) && held.kind == RunKind::Expire)?;
+            database::snapshot::set_kept(on, tenant, snapshot, version).await?;
+        }
+        Fact::HistoryDropped { tenant, backups, snapshots } => {
+            about(held.tenant == Some(tenant) && held.kind == RunKind::Expire)?;
+            database::backup::set_dropped(on, tenant, Some(&backups)).await?;
+            database::snapshot::set_dropped(on, tenant, Some(&snapshots)).await?;
+        }
+        Fact::TenantShredded { tenant } => {
+            about(held.tenant == Some(tenant) && held.kind == RunKind::Shred)?;
+            if !database::tenant::set_shredded(on, tenant).await? {
+                return Err(Refusal::wrong_state("the tenant is not archived").into());
+            }
+            database::backup::set_dropped(on, tenant, None).await?;
+            database::snapshot::set_dropped(on, tenant, None).await?;
+        }
     }
     Ok(None)
 }

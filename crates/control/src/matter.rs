@@ -107,6 +107,9 @@ impl Matter {
             (RunKind::Restore, _, Some(tenant), _, Some(restore)) => {
                 self.revive_restore(on, tenant, restore).await?;
             }
+            (RunKind::Shred, _, Some(tenant), ..) => {
+                crate::tenant::may_be_shredded(&crate::tenant::get(on, tenant).await?)?;
+            }
             (RunKind::Backup | RunKind::Expire, _, Some(tenant), ..) => {
                 let tenant = crate::tenant::get(on, tenant).await?;
                 if self.kind == RunKind::Backup && tenant.state != TenantState::Active {
@@ -154,6 +157,10 @@ impl Matter {
                 let met =
                     matches!(state, SnapshotState::Ready | SnapshotState::Restoring | SnapshotState::Expired);
                 unmet(met, &format!("the snapshot is {state}"))
+            }
+            (RunKind::Shred, _, Some(tenant), ..) => {
+                let tenant = crate::tenant::get(on, tenant).await?;
+                unmet(tenant.shredded_at.is_some(), &format!("{} is not shredded", tenant.name))
             }
             (RunKind::PlanRestore, .., Some(restore)) => {
                 let restore = crate::restore::get(on, restore).await?;

@@ -3,6 +3,7 @@
 use database::On;
 use database::run::{About, NewRun};
 use database::schedule::{NewSchedule as Row, Schedule as Stored, Set};
+use database::snapshot::New;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use model::access::Permission;
@@ -14,6 +15,7 @@ use protocol::api::{ChangeSchedule, NewSchedule, Page, Schedule, ScheduleRan, Sc
 use serde_json::json;
 
 use crate::once::{Once, Queued};
+use crate::work::SWEEP;
 use crate::{Asked, Control, Kind, Refusal, Requester, Result, Slice};
 
 /// Its snapshots' names need room for a time behind it.
@@ -199,6 +201,14 @@ impl Control {
             // Production is among them, or may be.
             _ => self.permit(&connection, found.project_id, project, Permission::Operate, &what).await?,
         }
+        let mut by = asked.by;
+        if found.action == Action::Expire {
+            // Nobody asks for such a run in his own name: it is the platform's
+            // to say what is kept.
+            self.permit(&connection, found.project_id, project, Permission::Administer, &what).await?;
+            connection = self.as_schedule().database().await?;
+            by = Requester::Schedule(found.id);
+        }
         let now = database::clock::now(&connection).await?;
         let once = match &asked.idempotency_key {
             Some(key) => key.clone(),
@@ -206,7 +216,7 @@ impl Control {
         };
         let transaction = database::begin(&mut connection).await?;
         let key = format!("run:{}:{once}", found.id);
-        let fired = self.fire(&transaction, &found, asked.by, &key, now).await?;
+        let fired = self.fire(&transaction, &found, by, &key, now).await?;
         database::commit(transaction).await?;
         if fired.new > 0 {
             self.queued();
@@ -227,6 +237,7 @@ impl Control {
         let states: &[TenantState] = match schedule.action {
             Action::Snapshot => &[TenantState::Active, TenantState::Suspended],
             Action::Backup => &[TenantState::Active],
+            Action::Expire => &[TenantState::Active, TenantState::Suspended],
             Action::Probe => return self.fire_probe(on, schedule, by, key).await,
         };
         let tenants = database::schedule::tenants(on, schedule.id, states).await?;
@@ -239,6 +250,7 @@ impl Control {
             }
             let about = match schedule.action {
                 Action::Backup => About::Backup(tenant),
+                Action::Expire => About::Expire(tenant),
                 Action::Probe => About::Probe,
                 Action::Snapshot => match self.new_snapshot(on, schedule, tenant, at).await? {
                     Some(snapshot) => About::Snapshot(tenant, snapshot),
@@ -248,7 +260,11 @@ impl Control {
                     }
                 },
             };
-            match once.queue(on, schedule.project_id, about, json!({})).await? {
+            let payload = match about {
+                About::Expire(_) => json!({ SWEEP: true }),
+                _ => json!({}),
+            };
+            match once.queue(on, schedule.project_id, about, payload).await? {
                 Queued::New(run) => {
                     fired.runs.push(run);
                     fired.new += 1;
@@ -290,7 +306,16 @@ impl Control {
         }
         let expires = self.expiry(database::clock::now(on).await?, None)?;
         let id = SnapshotId::new();
-        database::snapshot::insert(on, id, tenant, &name, SnapshotKind::Auto, expires).await?;
+        let new = New {
+            id,
+            tenant,
+            name: &name,
+            kind: SnapshotKind::Auto,
+            expires_at: expires,
+            note: None,
+            pinned: false,
+        };
+        database::snapshot::insert(on, &new).await?;
         Ok(Some(id))
     }
 }

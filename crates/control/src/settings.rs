@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::retention::Retention;
+
 use crate::AuditKey;
 
 /// What control needs to know of its surroundings. Tests shorten the times.
@@ -12,6 +14,13 @@ pub struct Settings {
     pub router_port: u16,
     /// Days for which every second of a tenant is kept.
     pub retention_days: u32,
+    /// Days, weeks and months before those, of each of which the last backup is kept.
+    pub keep_daily: u32,
+    pub keep_weekly: u32,
+    pub keep_monthly: u32,
+    /// A tenant's history is looked through again for what is not kept any more
+    /// this long after the last time.
+    pub expire_every: Duration,
     /// A lease lives this long after each heartbeat.
     pub lease: Duration,
     /// A worker that is heard of gets this long to begin what it has claimed.
@@ -50,7 +59,11 @@ impl Default for Settings {
         Self {
             base_domain: "localhost".into(),
             router_port: 8080,
-            retention_days: 7,
+            retention_days: Retention::default().days,
+            keep_daily: Retention::default().daily,
+            keep_weekly: Retention::default().weekly,
+            keep_monthly: Retention::default().monthly,
+            expire_every: Duration::from_secs(24 * 60 * 60),
             lease: Duration::from_secs(10),
             to_begin: crate::reconcile::lease::TO_BEGIN,
             silence: crate::reconcile::lease::SILENCE,
@@ -71,7 +84,18 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// For how long every second is kept.
     pub(crate) fn retention(&self) -> Duration {
-        Duration::from_secs(u64::from(self.retention_days) * 24 * 60 * 60)
+        self.kept().window()
+    }
+
+    /// All that is kept.
+    pub(crate) fn kept(&self) -> Retention {
+        Retention {
+            days: self.retention_days,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+        }
     }
 }

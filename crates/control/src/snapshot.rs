@@ -10,8 +10,14 @@ use serde_json::json;
 use crate::once::{Once, Queued};
 use crate::{Asked, Control, Kind, Refusal, Result, Slice};
 
+/// Ten years, with their leap days.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3653);
+
+const LONGEST_NOTE: usize = 500;
+
 impl Control {
-    /// Kept to the end of the retention window, or to `expires_at` within it.
+    /// Kept to the end of the retention window, or to `expires_at`, or as long as
+    /// it is pinned.
     pub async fn create_snapshot(&self, asked: &Asked, tenant: &str, new: NewSnapshot) -> Result<Snapshot> {
         let mut connection = self.database().await?;
         let tenant = crate::tenant::find(&connection, tenant).await?;
@@ -28,10 +34,20 @@ impl Control {
             None => now.strftime("%Y%m%d-%H%M%S").to_string().parse()?,
         };
         let expires_at = self.expiry(now, new.expires_at)?;
+        let note = checked_note(new.note.as_deref())?;
         serves(&tenant)?;
         let (id, kind) = (SnapshotId::new(), new.kind.unwrap_or(SnapshotKind::Manual));
         let transaction = database::begin(&mut connection).await?;
-        match database::snapshot::insert(&transaction, id, tenant.id, &name, kind, expires_at).await {
+        let row = database::snapshot::New {
+            id,
+            tenant: tenant.id,
+            name: &name,
+            kind,
+            expires_at,
+            note,
+            pinned: new.pinned,
+        };
+        match database::snapshot::insert(&transaction, &row).await {
             Ok(()) => {}
             Err(error) if error.taken().is_some() => {
                 drop(transaction);
@@ -74,23 +90,53 @@ impl Control {
         shown(find(&database, &tenant, snapshot).await?)
     }
 
+    /// Keeps it until it is unpinned, or no longer than its expiry says. The
+    /// repository hears of it with the next expire run, which is queued for that;
+    /// until then it keeps what it was told before.
+    pub async fn pin_snapshot(&self, tenant: &str, snapshot: &str, pinned: bool) -> Result<Snapshot> {
+        let database = self.database().await?;
+        let tenant = crate::tenant::find(&database, tenant).await?;
+        let verb = if pinned { "pin" } else { "unpin" };
+        let what = format!("{verb} snapshots of {}", tenant.name);
+        let place = &tenant.environment;
+        self.permit_in(&database, tenant.environment_id, place, Permission::Test, &what).await?;
+        let found = find(&database, &tenant, snapshot).await?;
+        if matches!(found.state, SnapshotState::Failed | SnapshotState::Expired) {
+            let detail = format!("the snapshot {} of {} is {}", found.name, tenant.name, found.state);
+            return Err(Refusal::wrong_state(detail).hint("only one that can be restored to is kept").into());
+        }
+        // Asked twice, it is so already; expired just now, it says so.
+        database::snapshot::pin(&database, found.id, pinned).await?;
+        let now = get(&database, found.id).await?;
+        if now.pinned != pinned {
+            let detail = format!("the snapshot {} of {} is {}", now.name, tenant.name, now.state);
+            return Err(Refusal::wrong_state(detail).into());
+        }
+        shown(now)
+    }
+
     pub(crate) fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
-        let settings = self.settings();
-        let last = now.checked_add(settings.retention()).unwrap_or(Timestamp::MAX);
         match asked {
-            None => Ok(last),
+            None => Ok(now.checked_add(self.settings().retention()).unwrap_or(Timestamp::MAX)),
             Some(at) if at <= now => {
                 Err(Refusal::invalid(format!("the expiry {at} is not in the future")).into())
             }
-            // A second's grace: clocks differ, and the request was under way.
-            Some(at) if at > last.saturating_add(SignedDuration::from_secs(1)).unwrap_or(last) => {
-                let days = settings.retention_days;
-                Err(Refusal::invalid(format!("the expiry {at} is past the retention window of {days} days"))
-                    .hint(format!("choose one up to {last}, or leave it out to keep it for {days} days"))
+            Some(at) if at.duration_since(now) > LONGEST => {
+                Err(Refusal::invalid(format!("the expiry {at} is more than ten years away"))
+                    .hint("pin the snapshot instead: it is kept until it is unpinned")
                     .into())
             }
             Some(at) => Ok(at),
         }
+    }
+}
+
+fn checked_note(note: Option<&str>) -> Result<Option<&str>, Refusal> {
+    match note.map(str::trim) {
+        Some(note) if note.is_empty() || note.chars().count() > LONGEST_NOTE => {
+            Err(Refusal::invalid(format!("a snapshot's note must have 1 to {LONGEST_NOTE} characters")))
+        }
+        note => Ok(note),
     }
 }
 
@@ -168,6 +214,8 @@ fn shown(snapshot: database::snapshot::Snapshot) -> Result<Snapshot> {
         missing_files: snapshot.missing_files,
         run: run.0,
         taken_at: snapshot.taken_at,
+        note: snapshot.note,
+        pinned: snapshot.pinned,
         expires_at: Some(snapshot.expires_at),
         created_at: snapshot.created_at,
     })

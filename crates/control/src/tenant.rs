@@ -5,7 +5,7 @@ use model::policy::Act;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
-use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Tenant};
+use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Run, Tenant};
 use serde_json::json;
 
 use crate::approval::{Doing, use_up};
@@ -236,6 +236,50 @@ impl Control {
         Ok(self.shown(get(&connection, tenant.id).await?))
     }
 
+    /// Queues the destruction of an archived tenant's key; `confirmed_name` must
+    /// be its name.
+    pub async fn shred_tenant(&self, asked: &Asked, tenant: &str, confirmed_name: &str) -> Result<Run> {
+        let mut connection = self.database().await?;
+        let tenant = find(&connection, tenant).await?;
+        if confirmed_name != tenant.name {
+            return Err(Refusal::invalid(format!("{confirmed_name:?} is not the name of {}", tenant.name))
+                .hint("nothing that is shredded can be read again; type its name to confirm")
+                .into());
+        }
+        let what = format!("shred {}", tenant.name);
+        let project = tenant.environment.split('/').next().unwrap_or_default();
+        self.permit(&connection, tenant.project_id, project, Permission::Administer, &what).await?;
+        let once = Once::new(asked, "shred", &tenant.id.to_string(), &confirmed_name)?;
+        if let Some(run) = once.before(&connection).await? {
+            return Ok(crate::run::shown(run));
+        }
+        may_be_shredded(&tenant)?;
+        let summary = format!("destroy the key of the tenant {}", tenant.name);
+        let approval = self
+            .granted(
+                &connection,
+                &Doing {
+                    act: Act::ShredTenant,
+                    project: tenant.project_id,
+                    environment: Some(tenant.environment_id),
+                    subject: tenant.id.to_string(),
+                    summary: &summary,
+                },
+            )
+            .await?;
+        let transaction = database::begin(&mut connection).await?;
+        use_up(&transaction, approval).await?;
+        let queued = once.queue(&transaction, tenant.project_id, About::Shred(tenant.id), json!({})).await?;
+        let run = match queued {
+            Queued::New(run) => run,
+            Queued::Before(run) => return Ok(crate::run::shown(*run)),
+            Queued::Busy(kind) => return Err(crate::run::busy(&tenant.name, kind)),
+        };
+        database::commit(transaction).await?;
+        self.queued();
+        crate::run::find(&connection, run).await.map(crate::run::shown)
+    }
+
     /// Refuses those who may not develop where the tenant lives.
     async fn permit_change(
         &self,
@@ -268,10 +312,27 @@ impl Control {
             lineage: tenant.placed.map(|placed| placed.lineage.0),
             cluster_state: tenant.placed.map(|placed| placed.cluster_state),
             restorable_from: restorable_from(settings, tenant.first_backup_at, Timestamp::now()),
+            shredded_at: tenant.shredded_at,
             version: tenant.version,
             created_at: tenant.created_at,
         }
     }
+}
+
+/// Refuses a tenant that is still served, or that nothing is left of.
+pub(crate) fn may_be_shredded(tenant: &database::tenant::Tenant) -> Result<(), Refusal> {
+    let name = &tenant.name;
+    if let Some(at) = tenant.shredded_at {
+        return Err(Refusal::wrong_state(format!("{name} was shredded {at}")));
+    }
+    if tenant.state != TenantState::Archived {
+        return Err(Refusal::wrong_state(format!(
+            "{name} is {}: only an archived tenant is shredded",
+            tenant.state
+        ))
+        .hint(format!("archive it first: `heddle tenant archive {name}`")));
+    }
+    Ok(())
 }
 
 /// Takes a tenant out of service, and cancels what is queued of it; refused

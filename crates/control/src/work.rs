@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use database::On;
-use model::RestoreId;
 use model::restore::{Plan, Target};
 use model::run::RunKind;
-use protocol::internal::{BuildWork, Placed, Probe, TenantWork, Work};
+use model::{ClusterId, RestoreId, TenantId};
+use protocol::internal::{BuildWork, Placed, Probe, SnapshotTerms, TenantWork, Work};
 
 use crate::tenant::ADMIN_HASH;
 use crate::{Control, Error, Refusal, Result};
+
+/// Where an expire run's payload says whether it looks through the history.
+pub(crate) const SWEEP: &str = "sweep";
 
 impl Control {
     pub(crate) async fn work(&self, on: &impl On, run: &database::run::Run) -> Result<Work> {
@@ -24,7 +27,7 @@ impl Control {
         let row = crate::tenant::get(on, run.tenant_id.ok_or_else(|| missing("tenant"))?).await?;
         let build = crate::build::work(crate::build::find(on, row.build_id).await?);
         let tenant = self.tenant_work(&row, build.clone());
-        if !matches!(run.kind, RunKind::Provision | RunKind::Expire) {
+        if !matches!(run.kind, RunKind::Provision | RunKind::Expire | RunKind::Shred) {
             crate::snapshot::serves(&row)?;
         }
         Ok(match run.kind {
@@ -37,7 +40,14 @@ impl Control {
             RunKind::Snapshot => {
                 let snapshot =
                     crate::snapshot::get(on, run.snapshot_id.ok_or_else(|| missing("snapshot"))?).await?;
-                Work::Snapshot { tenant, snapshot: snapshot.id, name: snapshot.name }
+                let terms = SnapshotTerms {
+                    snapshot: snapshot.id,
+                    pinned: snapshot.pinned,
+                    expires_at: snapshot.expires_at,
+                    note: snapshot.note,
+                    version: snapshot.terms,
+                };
+                Work::Snapshot { tenant, snapshot: snapshot.id, name: snapshot.name, terms }
             }
             RunKind::PlanRestore => {
                 let restore =
@@ -49,10 +59,21 @@ impl Control {
                 restore_work(on, tenant, restore).await?
             }
             RunKind::Expire => {
-                let retention = self.settings().retention();
-                let retired = database::cluster::retired(on, retention, Some(row.id), Duration::ZERO).await?;
-                let clusters = retired.into_iter().flat_map(|(_, clusters)| clusters).collect();
-                Work::Expire { tenant, clusters }
+                let window = self.settings().retention();
+                let terms = database::snapshot::terms(on, row.id).await?;
+                Work::Expire {
+                    tenant,
+                    clusters: retired(on, window, row.id).await?,
+                    retention: self.settings().kept(),
+                    terms: terms.into_iter().map(told).collect(),
+                    sweep: row.shredded_at.is_none()
+                        && run.payload.get(SWEEP).and_then(serde_json::Value::as_bool).unwrap_or(false),
+                }
+            }
+            // Whatever there is of it, of an archived one.
+            RunKind::Shred => {
+                crate::tenant::may_be_shredded(&row)?;
+                Work::Shred { tenant, clusters: retired(on, Duration::ZERO, row.id).await? }
             }
         })
     }
@@ -77,6 +98,16 @@ impl Control {
             retention_days: settings.retention_days,
         }
     }
+}
+
+async fn retired(on: &impl On, window: Duration, tenant: TenantId) -> Result<Vec<ClusterId>> {
+    let retired = database::cluster::retired(on, window, Some(tenant), Duration::ZERO).await?;
+    Ok(retired.into_iter().flat_map(|(_, clusters)| clusters).collect())
+}
+
+fn told(terms: database::snapshot::Terms) -> SnapshotTerms {
+    let database::snapshot::Terms { snapshot, expires_at, note, pinned, terms: version } = terms;
+    SnapshotTerms { snapshot, pinned, expires_at, note, version }
 }
 
 async fn restore_work(on: &impl On, tenant: TenantWork, restore: RestoreId) -> Result<Work> {

@@ -5,6 +5,7 @@ use model::archive::Backup;
 use model::lsn::Lsn;
 use model::{BackupId, ProjectId, TenantId};
 use tokio_postgres::types::PgLsn;
+use uuid::Uuid;
 
 use crate::query::{Columns, Only, Query, Read, query, stored};
 use crate::{On, Result};
@@ -13,6 +14,7 @@ const INSERT: Query = query!("backup/insert");
 const FIND: Query = query!("backup/find");
 const SINCE: Query = query!("backup/since");
 const DUE: Query = query!("backup/due");
+const DROPPED: Query = query!("backup/dropped");
 
 /// A base backup as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,12 @@ pub async fn insert(on: &impl On, tenant: TenantId, backup: &Backup) -> Result<(
 
 pub async fn find(on: &impl On, backup: BackupId) -> Result<Option<Known>> {
     FIND.first(on, &[&backup.0]).await
+}
+
+/// These, or all of the tenant's, are not in the repository any more.
+pub async fn set_dropped(on: &impl On, tenant: TenantId, which: Option<&[BackupId]>) -> Result<()> {
+    let which: Option<Vec<Uuid>> = which.map(|ids| ids.iter().map(|id| id.0).collect());
+    DROPPED.run(on, &[&tenant.0, &which]).await.map(drop)
 }
 
 /// Whether one of the tenant's was recorded since then.

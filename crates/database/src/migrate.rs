@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0013_alerts"
     "0014_edits"
     "0015_audited"
+    "0016_retention"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

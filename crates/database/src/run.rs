@@ -111,6 +111,7 @@ pub enum About {
     PlanRestore(TenantId, RestoreId),
     Restore(TenantId, RestoreId),
     Expire(TenantId),
+    Shred(TenantId),
     Probe,
 }
 
@@ -124,6 +125,7 @@ impl About {
             Self::PlanRestore(..) => RunKind::PlanRestore,
             Self::Restore(..) => RunKind::Restore,
             Self::Expire(_) => RunKind::Expire,
+            Self::Shred(_) => RunKind::Shred,
             Self::Probe => RunKind::Probe,
         }
     }
@@ -136,7 +138,8 @@ impl About {
             | Self::Snapshot(tenant, _)
             | Self::PlanRestore(tenant, _)
             | Self::Restore(tenant, _)
-            | Self::Expire(tenant) => Some(tenant),
+            | Self::Expire(tenant)
+            | Self::Shred(tenant) => Some(tenant),
         }
     }
 

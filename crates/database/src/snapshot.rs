@@ -16,6 +16,10 @@ const GET: Query = query!("snapshot/get");
 const MOVE: Query = query!("snapshot/move");
 const READY: Query = query!("snapshot/ready");
 const EXPIRE: Query = query!("snapshot/expire");
+const PIN: Query = query!("snapshot/pin");
+const TERMS: Query = query!("snapshot/terms");
+const KEPT: Query = query!("snapshot/kept");
+const DROPPED: Query = query!("snapshot/dropped");
 
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -36,6 +40,10 @@ pub struct Snapshot {
     pub created_at: Timestamp,
     /// The run that takes it; None only within the transaction that queues it.
     pub run_id: Option<RunId>,
+    pub note: Option<String>,
+    pub pinned: bool,
+    /// Grows with each change of note, pin and expiry.
+    pub terms: i64,
 }
 
 impl Read for Snapshot {
@@ -57,6 +65,9 @@ impl Read for Snapshot {
             expires_at: columns.get("expires_at")?,
             created_at: columns.get("created_at")?,
             run_id: columns.id_if("run_id")?,
+            note: columns.get("note")?,
+            pinned: columns.get("pinned")?,
+            terms: columns.get("terms")?,
         })
     }
 }
@@ -73,15 +84,67 @@ pub struct Proof<'a> {
     pub taken_at: Timestamp,
 }
 
-pub async fn insert(
-    on: &impl On,
-    id: SnapshotId,
-    tenant: TenantId,
-    name: &Slug,
-    kind: SnapshotKind,
-    expires_at: Timestamp,
-) -> Result<()> {
-    INSERT.run(on, &[&id.0, &tenant.0, &name.as_str(), &kind.as_str(), &expires_at]).await.map(drop)
+/// One that is to be taken.
+#[derive(Debug, Clone)]
+pub struct New<'a> {
+    pub id: SnapshotId,
+    pub tenant: TenantId,
+    pub name: &'a Slug,
+    pub kind: SnapshotKind,
+    pub expires_at: Timestamp,
+    pub note: Option<&'a str>,
+    pub pinned: bool,
+}
+
+pub async fn insert(on: &impl On, new: &New<'_>) -> Result<()> {
+    let New { id, tenant, name, kind, expires_at, note, pinned } = new;
+    INSERT
+        .run(on, &[&id.0, &tenant.0, &name.as_str(), &kind.as_str(), expires_at, note, pinned])
+        .await
+        .map(drop)
+}
+
+/// Pins it, or takes that back. False: it is so already, or cannot be restored to.
+pub async fn pin(on: &impl On, snapshot: SnapshotId, pinned: bool) -> Result<bool> {
+    Ok(PIN.run(on, &[&snapshot.0, &pinned]).await? > 0)
+}
+
+/// What is said of a snapshot that is in the repository.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    pub snapshot: SnapshotId,
+    pub expires_at: Timestamp,
+    pub note: Option<String>,
+    /// By somebody, or because a restore to it is under way.
+    pub pinned: bool,
+    pub terms: i64,
+}
+
+impl Read for Terms {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self {
+            snapshot: columns.id("id")?,
+            expires_at: columns.get("expires_at")?,
+            note: columns.get("note")?,
+            pinned: columns.get("pinned")?,
+            terms: columns.get("terms")?,
+        })
+    }
+}
+
+pub async fn terms(on: &impl On, tenant: TenantId) -> Result<Vec<Terms>> {
+    TERMS.all(on, &[&tenant.0]).await
+}
+
+/// The repository has heard of its terms.
+pub async fn set_kept(on: &impl On, tenant: TenantId, snapshot: SnapshotId, terms: i64) -> Result<()> {
+    KEPT.run(on, &[&snapshot.0, &tenant.0, &terms]).await.map(drop)
+}
+
+/// These, or all of the tenant's, are not in the repository any more.
+pub async fn set_dropped(on: &impl On, tenant: TenantId, which: Option<&[SnapshotId]>) -> Result<()> {
+    let which: Option<Vec<Uuid>> = which.map(|ids| ids.iter().map(|id| id.0).collect());
+    DROPPED.run(on, &[&tenant.0, &which]).await.map(drop)
 }
 
 /// A tenant's, newest first, those before `after`, at most `most`.

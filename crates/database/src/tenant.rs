@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::Timestamp;
 use model::cluster::ClusterState;
 use model::tenant::{Limits, Serving, TenantState, Tier};
@@ -19,6 +21,8 @@ const MOVE: Query = query!("tenant/move");
 const CHANGE: Query = query!("tenant/change");
 const POINT: Query = query!("tenant/point");
 const ASSIGNED: Query = query!("tenant/assigned");
+const SHREDDED: Query = query!("tenant/shredded");
+const EXPIRE_DUE: Query = query!("tenant/expire_due");
 
 #[derive(Debug, Clone)]
 pub struct Tenant {
@@ -43,6 +47,8 @@ pub struct Tenant {
     /// What its worker last saw, or what is to be expected.
     pub serving: Serving,
     pub first_backup_at: Option<Timestamp>,
+    /// When its key was destroyed.
+    pub shredded_at: Option<Timestamp>,
 }
 
 /// The database that a tenant serves.
@@ -94,6 +100,7 @@ impl Read for Tenant {
             placed,
             serving: columns.written("serving")?,
             first_backup_at: columns.get("first_backup_at")?,
+            shredded_at: columns.get("shredded_at")?,
         })
     }
 }
@@ -219,6 +226,32 @@ impl Read for Pointed {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         Ok(Self { serves: columns.id_if("tenant_database_id")?, moved: columns.get("moved")? })
     }
+}
+
+/// Its key was destroyed, and all that there was of it removed. False: it is
+/// not archived.
+pub async fn set_shredded(on: &impl On, tenant: TenantId) -> Result<bool> {
+    Ok(SHREDDED.run(on, &[&tenant.0]).await? > 0)
+}
+
+/// A tenant whose history is to be looked through.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpireDue {
+    pub tenant: TenantId,
+    /// Not only to tell the repository what was said of snapshots.
+    pub sweep: bool,
+}
+
+impl Read for ExpireDue {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self { tenant: columns.id("tenant_id")?, sweep: columns.get("sweep")? })
+    }
+}
+
+/// Tenants that were last looked through `every` ago; and `pause` ago, where
+/// the repository has not heard what was said of a snapshot.
+pub async fn expire_due(on: &impl On, every: Duration, pause: Duration) -> Result<Vec<ExpireDue>> {
+    EXPIRE_DUE.all(on, &[&every.as_secs_f64(), &pause.as_secs_f64()]).await
 }
 
 /// Tenants whose clusters are on the worker's host, whatever their state.

@@ -193,6 +193,15 @@ impl Api {
         self.client.get(&path).await
     }
 
+    pub async fn shred_tenant(&self, name: &str, confirm: &str) -> Result<Run> {
+        self.ask(&["tenants", name, "shred"], &json!({"confirm": confirm})).await
+    }
+
+    /// `verb` is `pin` or `unpin`.
+    pub async fn pin_snapshot(&self, tenant: &str, snapshot: &str, verb: &str) -> Result<Snapshot> {
+        self.ask(&["tenants", tenant, "snapshots", snapshot, verb], &json!({})).await
+    }
+
     pub async fn snapshots(&self, tenant: &str) -> Result<Vec<Snapshot>> {
         self.list(&path(&["tenants", tenant, "snapshots"])).await
     }

@@ -251,7 +251,7 @@ mod tests {
         assert!(text.contains("cannot be used with"), "{text}");
 
         let text = refused("heddle archive restore acme --to /srv/acme");
-        assert!(text.contains("--at <TIME>|--snapshot <SNAPSHOT>|--latest"), "{text}");
+        assert!(text.contains("--at <TIME>|--snapshot <SNAPSHOT>|--backup <BACKUP>|--latest"), "{text}");
 
         let text = refused("heddle schedule show nightly");
         assert!(text.contains("demo/nightly"), "{text}");

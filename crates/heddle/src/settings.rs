@@ -9,6 +9,7 @@ use daemon::settings::{Setting, SettingsError, Source, Sources};
 use daemon::telemetry::Format;
 use jiff::SignedDuration;
 use model::alert::Thresholds;
+use model::retention::Retention;
 use postgres::OsUser;
 use sha2::{Digest, Sha256};
 
@@ -19,6 +20,9 @@ use crate::repository;
 
 /// Names another settings file than the data folder's.
 const CONFIG: &str = "HEDDLE_CONFIG";
+
+/// A hundred years, in days; what is kept that long is kept.
+const MOST_KEPT: u32 = 36_500;
 
 /// A longer one leaves no room for the sockets in it, whose paths may have 107 bytes.
 pub const LONGEST_RUN_DIR: usize = 107 - "/0123456789ab/.s.PGSQL.65535".len();
@@ -95,6 +99,24 @@ pub static TABLE: &[Setting] = &[
         "Days for which every second of a tenant can be given back.",
     )
     .default("7"),
+    Setting::new(
+        "keep_daily",
+        "HEDDLE_KEEP_DAILY",
+        "Days before `retention_days`, of each of which the last backup is kept.",
+    )
+    .default("7"),
+    Setting::new(
+        "keep_weekly",
+        "HEDDLE_KEEP_WEEKLY",
+        "Weeks before those, of each of which the last backup is kept.",
+    )
+    .default("4"),
+    Setting::new(
+        "keep_monthly",
+        "HEDDLE_KEEP_MONTHLY",
+        "Months before those, of each of which the last backup is kept.",
+    )
+    .default("12"),
     Setting::new(
         "requests_per_second",
         "HEDDLE_REQUESTS_PER_SECOND",
@@ -216,6 +238,9 @@ pub struct Settings {
     pub identity_base: u32,
     pub secrets_key: PathBuf,
     pub retention_days: u32,
+    pub keep_daily: u32,
+    pub keep_weekly: u32,
+    pub keep_monthly: u32,
     pub requests_per_second: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
@@ -291,6 +316,9 @@ impl Settings {
             identity_base: given.get("identity_base")?,
             secrets_key: given.find("secrets_key")?.unwrap_or_else(|| data.join("secrets/secrets.key")),
             retention_days: given.get("retention_days")?,
+            keep_daily: given.get("keep_daily")?,
+            keep_weekly: given.get("keep_weekly")?,
+            keep_monthly: given.get("keep_monthly")?,
             requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
@@ -333,6 +361,16 @@ impl Settings {
             return refused(
                 "settings `s3_access_key` and `s3_secret_key` go together; one of them is missing".into(),
             );
+        }
+        for (key, number) in [
+            ("retention_days", self.retention_days),
+            ("keep_daily", self.keep_daily),
+            ("keep_weekly", self.keep_weekly),
+            ("keep_monthly", self.keep_monthly),
+        ] {
+            if number > MOST_KEPT {
+                return refused(format!("setting `{key}` must be at most {MOST_KEPT}, not {number}"));
+            }
         }
         if self.retention_days == 0 {
             return refused("setting `retention_days` must be at least 1".into());
@@ -415,12 +453,25 @@ impl Settings {
         self.data.join("audit-heads.jsonl")
     }
 
+    /// What is kept of tenants' histories.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            days: self.retention_days,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+        }
+    }
+
     /// What control is told.
     pub fn control(&self) -> control::Settings {
         control::Settings {
             base_domain: self.base_domain.clone(),
             router_port: self.listen_router.port(),
             retention_days: self.retention_days,
+            keep_daily: self.keep_daily,
+            keep_weekly: self.keep_weekly,
+            keep_monthly: self.keep_monthly,
             secrets_key: Some(self.secrets_key.clone()),
             alerts: self.alerts,
             metrics_tenants: self.metrics_tenants,

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use archive::{ArchiveService, BackupRequest, FileId, Filestore, KeyFile, Location, Repository, WalAccess};
+use archive::{
+    ArchiveService, BackupRequest, FileId, Filestore, KeyFile, Location, Repository, SnapshotMark, WalAccess,
+};
 use jiff::Timestamp;
 use model::archive::{Activation, Lineage, SnapshotPoint};
 use model::lsn::{SegmentSize, Timeline};
@@ -221,9 +223,77 @@ async fn a_repository_is_checked_and_a_tenant_given_back() {
     archive("shred", &["acme", "--confirm", &tenant], 0);
     let (out, _) = archive("verify", &["--tenant", &tenant], 0);
     assert!(out.contains("Tenants whose keys were destroyed: 1."), "{out}");
-    let (_, err) = restore(&[&tenant, "--latest"], 1);
+    let (_, err) = restore(&[&tenant, "--latest"], 3);
     assert!(err.contains("the tenant's key was destroyed"), "{err}");
     assert!(!to.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_kept_goes_after_a_grace() {
+    let scratch = tempfile::Builder::new().prefix("hr").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let (root, key) = (scratch.path().join("repository"), scratch.path().join("key"));
+    let tenant = fill(scratch.path(), (&root).into()).await;
+    let place = ["--repository", root.to_str().unwrap(), "--key-file", key.to_str().unwrap()];
+    let archive = |what: &str, more: &[&str], code| {
+        ended(&heddle(&[&["archive", what], &place[..], more].concat()), code)
+    };
+    let json = |more: &[&str], code| -> serde_json::Value {
+        serde_json::from_str(&archive("expire", &[&["--json"], more].concat(), code).0).unwrap()
+    };
+
+    let (out, _) = archive("expire", &["--plan", "--tenant", "acme"], 0);
+    assert!(out.contains("keeps snapshot before-mistake") && out.contains(": in the window\n"), "{out}");
+    assert!(out.ends_with("  nothing else\n"), "{out}");
+    let (_, err) = archive("expire", &["--grace", "30m"], 2);
+    assert!(err.contains("--alone"), "{err}");
+    archive("expire", &["--days", "0"], 2);
+
+    // Somebody says that the snapshot is not to be kept.
+    let repository = Repository::open(&root, KeyFile::at(&key)).unwrap();
+    let held = repository.tenant(tenant);
+    let snapshot = held.history().await.unwrap().history.snapshots.remove(0).id;
+    let mark = |pinned| SnapshotMark { snapshot, pinned, expires_at: Some(Timestamp::now()), note: None };
+    held.put_mark(mark(true)).await.unwrap();
+    assert_eq!(json(&["--plan"], 0)["tenants"][0]["snapshots"][0]["why"], "pinned");
+    held.put_mark(mark(false)).await.unwrap();
+    let planned = json(&["--plan"], 0);
+    assert_eq!(planned["tenants"][0]["unneeded"]["snapshots"]["objects"], 1);
+    assert_eq!(planned["tenants"][0]["due"], serde_json::json!({}));
+    let (out, _) = archive("expire", &[], 0);
+    assert!(out.contains("does not need snapshots: 1 objects") && out.contains("more is due"), "{out}");
+    archive("restore", &["acme", "--snapshot", "before-mistake", "--to", "/nonexistent", "--plan"], 0);
+    let removed = json(&["--alone", "--grace", "0s"], 0);
+    assert_eq!(removed["tenants"][0]["dropped_snapshots"], serde_json::json!([snapshot.to_string()]));
+    archive("restore", &["acme", "--snapshot", "before-mistake", "--to", "/nonexistent", "--plan"], 3);
+    let (out, _) = archive("verify", &[], 0);
+    assert!(out.ends_with("Everything is sound.\n"), "{out}");
+
+    // The base backup by itself.
+    let backup = planned["tenants"][0]["backups"][0]["id"].as_str().unwrap();
+    let to = scratch.path().join("given");
+    archive("restore", &["acme", "--backup", backup, "--to", to.to_str().unwrap()], 0);
+    assert_eq!(started(&to, "COPY event TO STDOUT").await, "");
+
+    // A clock that cannot be right, and a tenant that cannot be read.
+    let clock = root.join("expiry.json");
+    let before = fs::read(&clock).unwrap();
+    fs::write(&clock, r#"{"at":"2126-01-01T00:00:00Z","boot":null,"seconds":0}"#).unwrap();
+    let (_, err) = archive("expire", &[], 3);
+    assert!(err.contains("it went back") && err.contains("--clock-is-right"), "{err}");
+    fs::write(&clock, before).unwrap();
+    let lost = root.join(format!("tenants/{tenant}/notes"));
+    fs::write(&lost, "x").unwrap();
+    let (out, err) = archive("expire", &[], 9);
+    assert!(
+        out.contains("left alone: notes is unknown") && err.contains("1 tenant was left alone"),
+        "{out}{err}"
+    );
+    fs::remove_file(&lost).unwrap();
+    archive("shred", &["acme", "--confirm", "acme"], 0);
+    assert_eq!(fs::read_dir(root.join(format!("tenants/{tenant}"))).unwrap().count(), 1);
+    let (out, _) = archive("expire", &[], 0);
+    assert!(out.contains("Tenants whose keys were destroyed: 1."), "{out}");
 }
 
 /// Nothing but the bucket, the key file and the words of who opens the bucket.

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod program;
 pub mod project;
 pub mod restore;
+pub mod retention;
 pub mod route;
 pub mod run;
 pub mod schedule;

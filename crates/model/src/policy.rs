@@ -10,6 +10,8 @@ crate::written_enum! {
         /// Make a tenant.
         Provision = "provision",
         ArchiveTenant = "archive_tenant",
+        /// Destroy an archived tenant's key.
+        ShredTenant = "shred_tenant",
         DestroyEnvironment = "destroy_environment",
         /// Set or remove a secret.
         SetSecret = "set_secret",

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::lsn::{Lsn, SegmentSize, Timeline};
 use crate::{BackupId, LineageId, SnapshotId};
 
-mod plan;
+pub(crate) mod plan;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{PlanError, earliest, plan};
+pub use plan::{PlanError, earliest, plan, plan_backup};
 
 crate::written_enum! {
     pub enum RestoreState {
@@ -66,6 +66,8 @@ pub enum Stop {
     Name { name: String, lsn: Lsn },
     /// Before the first commit after this time; at `Plan::end` where there is none.
     Time(Timestamp),
+    /// As soon as the backup is consistent.
+    Consistent,
     /// At the end of the WAL, which must reach `Plan::end`.
     End,
 }

@@ -55,6 +55,8 @@ crate::written_enum! {
         Restore = "restore",
         /// Drop what retention no longer keeps.
         Expire = "expire",
+        /// Destroy an archived tenant's key, and remove all that there is of it.
+        Shred = "shred",
         /// Prove that the queue and a worker work; does nothing else.
         Probe = "probe",
     }
@@ -66,7 +68,7 @@ impl RunKind {
         match self {
             Self::Build => WorkerKind::Build,
             Self::Provision | Self::PlanRestore | Self::Restore => WorkerKind::Deploy,
-            Self::Backup | Self::Snapshot | Self::Expire => WorkerKind::Backup,
+            Self::Backup | Self::Snapshot | Self::Expire | Self::Shred => WorkerKind::Backup,
             Self::Probe => WorkerKind::Test,
         }
     }
@@ -83,7 +85,7 @@ crate::written_enum! {
         Build = "build",
         /// Making and restoring tenants.
         Deploy = "deploy",
-        /// Backups, snapshots, and dropping what retention no longer keeps.
+        /// Backups, snapshots, and dropping what is not kept.
         Backup = "backup",
         Test = "test",
     }

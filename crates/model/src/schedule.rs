@@ -14,6 +14,8 @@ crate::written_enum! {
         Snapshot = "snapshot",
         /// A base backup of each of its tenants, besides those that retention needs.
         Backup = "backup",
+        /// Dropping what is not kept of each of its tenants, besides once a day.
+        Expire = "expire",
         /// A proof that the queue and a worker work.
         Probe = "probe",
     }

@@ -78,6 +78,7 @@ fn recovery_conf(stop: &Stop, timeline: Timeline, fetch: &ShellCommand) -> Resul
             set("recovery_target_name", name);
         }
         Stop::Time(time) => set("recovery_target_time", &written(*time)),
+        Stop::Consistent => set("recovery_target", "immediate"),
         Stop::End => {}
     }
     Ok(text)

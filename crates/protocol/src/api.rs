@@ -194,6 +194,10 @@ pub struct Tenant {
     /// The first second it can be given back as.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub restorable_from: Option<Timestamp>,
+    /// When its key was destroyed: nothing of it can be read again.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub shredded_at: Option<Timestamp>,
     /// Grows with each change; `If-Match` names it.
     pub version: i64,
     #[schema(value_type = String, format = DateTime)]
@@ -236,6 +240,15 @@ pub struct ArchiveTenant {
     pub confirm: String,
 }
 
+/// Destroys an archived tenant's key.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShredTenant {
+    /// Its name once more: what is shredded can never be read again.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    pub confirm: String,
+}
+
 /// A tenant just asked for, with what is shown only this once.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedTenant {
@@ -246,7 +259,7 @@ pub struct CreatedTenant {
     pub admin_password: String,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSnapshot {
     /// Default: the time it is taken at, as `20261121-113551`.
@@ -256,9 +269,17 @@ pub struct NewSnapshot {
     #[serde(default)]
     #[schema(schema_with = one_of_or_none::<SnapshotKind>)]
     pub kind: Option<SnapshotKind>,
+    /// Default: the end of the retention window; up to ten years.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// Why it is taken, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 500)]
+    pub note: Option<String>,
+    /// Kept until it is unpinned, whatever its expiry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -270,6 +291,12 @@ pub struct Snapshot {
     pub state: SnapshotState,
     #[schema(schema_with = one_of::<SnapshotKind>)]
     pub kind: SnapshotKind,
+    /// Why it was taken, for people.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Kept until it is unpinned, whatever its expiry.
+    #[serde(default)]
+    pub pinned: bool,
     /// Known once the point is written: `0/3000148`.
     pub lsn: Option<String>,
     pub wal_file: Option<String>,
@@ -762,8 +789,8 @@ pub struct NewSchedule {
     /// Names it in the project, and begins the names of its snapshots.
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,39}$", example = "nightly")]
     pub name: String,
-    /// `snapshot`, `backup` or `probe`
-    #[schema(value_type = String, pattern = "^(snapshot|backup|probe)$", example = "snapshot")]
+    /// `snapshot`, `backup`, `expire` or `probe`
+    #[schema(value_type = String, pattern = "^(snapshot|backup|expire|probe)$", example = "snapshot")]
     pub action: Action,
     /// Only this environment's tenants; the name without the project's.
     #[serde(default)]
@@ -795,7 +822,7 @@ pub struct NewSchedule {
 #[serde(deny_unknown_fields)]
 pub struct ChangeSchedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup|probe)$")]
+    #[schema(value_type = Option<String>, pattern = "^(snapshot|backup|expire|probe)$")]
     pub action: Option<Action>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 100, example = "30 2 * * 1-5")]

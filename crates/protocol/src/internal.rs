@@ -9,6 +9,7 @@ use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
 use model::lsn::Lsn;
 use model::restore::{Plan, RestoreState, Target};
+use model::retention::Retention;
 use model::run::{Level, RunKind, Stop, WorkerKind};
 use model::tenant::{Serving, TenantState};
 use model::{
@@ -89,6 +90,7 @@ pub enum Work {
         tenant: TenantWork,
         snapshot: SnapshotId,
         name: String,
+        terms: SnapshotTerms,
     },
     PlanRestore {
         tenant: TenantWork,
@@ -106,8 +108,28 @@ pub enum Work {
     Expire {
         tenant: TenantWork,
         clusters: Vec<ClusterId>,
+        retention: Retention,
+        /// Of its snapshots that are in the repository.
+        terms: Vec<SnapshotTerms>,
+        /// Look through its history; else the repository only hears the terms.
+        sweep: bool,
+    },
+    Shred {
+        tenant: TenantWork,
+        clusters: Vec<ClusterId>,
     },
     Probe(Probe),
+}
+
+/// What is to be kept of a snapshot, as it was said last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotTerms {
+    pub snapshot: SnapshotId,
+    pub pinned: bool,
+    pub expires_at: Timestamp,
+    pub note: Option<String>,
+    /// Grows with each change.
+    pub version: i64,
 }
 
 /// What a probe does: nothing, for as long as it was asked to.
@@ -311,6 +333,22 @@ pub enum Fact {
     /// The cluster's files are gone. -> dropped.
     ClusterDropped {
         cluster: ClusterId,
+    },
+    /// The repository has heard what was said of a snapshot.
+    SnapshotTermsKept {
+        tenant: TenantId,
+        snapshot: SnapshotId,
+        version: i64,
+    },
+    /// These are not in the repository any more.
+    HistoryDropped {
+        tenant: TenantId,
+        backups: Vec<BackupId>,
+        snapshots: Vec<SnapshotId>,
+    },
+    /// Its key was destroyed, and its folders are gone.
+    TenantShredded {
+        tenant: TenantId,
     },
 }
 

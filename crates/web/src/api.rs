@@ -66,9 +66,12 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/tenants/{tenant}/suspend", post(tenant::suspend))
         .route("/tenants/{tenant}/resume", post(tenant::resume))
         .route("/tenants/{tenant}/archive", post(tenant::archive))
+        .route("/tenants/{tenant}/shred", post(tenant::shred))
         .route("/tenants/{tenant}/log", get(tenant::log))
         .route("/tenants/{tenant}/snapshots", get(snapshot::list).post(snapshot::create))
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot::get))
+        .route("/tenants/{tenant}/snapshots/{snapshot}/pin", post(snapshot::pin))
+        .route("/tenants/{tenant}/snapshots/{snapshot}/unpin", post(snapshot::unpin))
         .route("/tenants/{tenant}/restores", get(restore::list).post(restore::create))
         .route("/restores/{restore}", get(restore::get))
         .route("/restores/{restore}/confirm", post(restore::confirm))
@@ -131,8 +134,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         user::list, user::create, user::get, user::disable, user::enable, user::one_time_password, user::operator,
         api_key::list, api_key::create, api_key::get, api_key::revoke,
         build::list, build::create, build::get,
-        tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::log,
-        snapshot::list, snapshot::create, snapshot::get,
+        tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::shred, tenant::log,
+        snapshot::list, snapshot::create, snapshot::get, snapshot::pin, snapshot::unpin,
         restore::list, restore::create, restore::get, restore::confirm,
         approval::list, approval::get, approval::approve, approval::refuse,
         approval::of_run, approval::approve_run, approval::refuse_run,

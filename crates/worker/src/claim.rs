@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(kinds(&[WorkerKind::Build], false), [RunKind::Build]);
         assert!(kinds(&[WorkerKind::Build], true).is_empty());
         let both = kinds(&[WorkerKind::Backup, WorkerKind::Test], false);
-        assert_eq!(both, [RunKind::Backup, RunKind::Snapshot, RunKind::Expire]);
+        assert_eq!(both, [RunKind::Backup, RunKind::Snapshot, RunKind::Expire, RunKind::Shred]);
     }
 }

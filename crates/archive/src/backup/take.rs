@@ -103,13 +103,22 @@ impl TenantArchive {
         base: Option<BackupId>,
         progress: impl Fn(u64, u64) + Send + 'static,
     ) -> Result<Backup, BackupError> {
+        self.backup_as(BackupId::new(), request, base, progress).await
+    }
+
+    /// The same, under an id of the caller's, who has listed its files.
+    pub async fn backup_as(
+        &self,
+        backup: BackupId,
+        request: BackupRequest,
+        base: Option<BackupId>,
+        progress: impl Fn(u64, u64) + Send + 'static,
+    ) -> Result<Backup, BackupError> {
         let BackupRequest { lineage: id, data_dir, client, wal_timeout } = request;
         let lineage = self
             .blocking(move |archive| archive.lineage(id))
             .await?
             .ok_or(BackupError::UnknownLineage(id))?;
-        let backup = BackupId::new();
-
         let setting = client.query_one("SELECT current_setting('data_checksums') = 'on'", &[]).await;
         let checksums: bool = setting.map_err(BackupError::Checksums)?.get(0);
         let base = match base.filter(|_| checksums) {

@@ -8,6 +8,7 @@ use sha1::{Digest, Sha1};
 
 use super::{FileId, LIMIT};
 use crate::disk::{FileError, failed};
+use crate::record::{PutError, RecordError};
 use crate::repository::TenantArchive;
 use crate::seal::Sealer;
 use crate::store::Upload;
@@ -21,6 +22,12 @@ pub enum FilestoreError {
     WrongLength { expected: u64, found: u64 },
     #[error("a file of {0} bytes is too large to be kept; the largest has {LIMIT}")]
     TooLarge(u64),
+    #[error("the repository is removing a file of the same content just now; try again")]
+    BeingRemoved,
+    #[error("record which files there are")]
+    List(#[from] PutError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error("read the filestore")]
     Tree(#[from] TreeError),
     #[error(transparent)]
@@ -50,7 +57,7 @@ impl TenantArchive {
         if length > LIMIT {
             return Err(FilestoreError::TooLarge(length));
         }
-        let known = self.with_kept(|kept| kept.contains(&file))?;
+        let known = self.with_kept(|kept| kept.contains(&file))? && self.count_on(file)?;
         // What is there need not be written again; what comes is still checked.
         let object = if known { None } else { Some(self.begin_object(&self.file_path(file))?) };
         Ok(Keeping { file, length, count: 0, hash: Sha1::new(), object })

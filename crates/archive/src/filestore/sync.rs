@@ -34,6 +34,8 @@ pub struct SyncReport {
     /// Files whose bytes are not yet what their names say, or that went away
     /// while they were read: they are looked at again the next time.
     pub unsettled: usize,
+    /// The filestore's files whose bytes are what their names say.
+    pub present: Vec<FileId>,
     /// The first thousand.
     pub findings: Vec<Finding>,
     /// Findings beyond those.
@@ -98,6 +100,7 @@ impl TenantArchive {
         }
         pass.flush(&mut report)?;
         let seen = pass.now;
+        report.present = seen.iter().filter(|(_, seen)| seen.good).map(|(file, _)| *file).collect();
         self.shared.files.lock().unwrap_or_else(PoisonError::into_inner).seen = seen;
         Ok(report)
     }

@@ -2,10 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Content;
+use jiff::Timestamp;
+
+use super::{Content, Stored};
 use crate::disk::{self, FileError, Folders, Linked, Temporary, failed};
 
 #[derive(Clone)]
@@ -65,6 +68,11 @@ impl Local {
     }
 
     pub fn walk(&self, folder: &Path) -> Result<Vec<(PathBuf, u64)>, FileError> {
+        let objects = self.objects(folder)?;
+        Ok(objects.into_iter().map(|object| (object.path, object.size)).collect())
+    }
+
+    pub fn objects(&self, folder: &Path) -> Result<Vec<Stored>, FileError> {
         let mut found = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
@@ -72,13 +80,17 @@ impl Local {
                 let path = folder.join(name);
                 match fs::symlink_metadata(&path) {
                     Ok(data) if data.is_dir() => folders.push(path),
-                    Ok(data) => found.push((path, data.len())),
+                    Ok(data) => {
+                        // Before all time if it cannot be told: nothing is young by it.
+                        let at = Timestamp::new(data.mtime(), 0).unwrap_or(Timestamp::MIN);
+                        found.push(Stored { path, size: data.len(), at });
+                    }
                     Err(error) if is_missing(&error) => {}
                     Err(error) => return Err(failed("look at", &path)(error)),
                 }
             }
         }
-        found.sort();
+        found.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(found)
     }
 }

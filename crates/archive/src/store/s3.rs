@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path as Key;
 use object_store::{
@@ -18,7 +19,7 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use super::{Content, S3Location};
+use super::{Content, S3Location, Stored};
 use crate::disk::{FileError, Linked, failed};
 
 /// Larger objects are written in parts. No pack and no record is.
@@ -118,21 +119,33 @@ impl S3 {
 
     pub fn names(&self, folder: &Path) -> Result<Vec<String>, FileError> {
         let (store, key) = (self.0.store.clone(), self.key(folder)?);
-        let found = self.wait(async move { store.list_with_delimiter(Some(&key)).await });
+        let wanted = key.clone();
+        let found = self.wait(async move { store.list_with_delimiter(Some(&wanted)).await });
         let found = found.map_err(told("list", folder))?;
         let keys = found.objects.iter().map(|object| &object.location).chain(&found.common_prefixes);
+        // Some servers list a folder in which nothing is left as being in itself.
+        let keys = keys.filter(|found| **found != key);
         let mut names: Vec<_> = keys.filter_map(|key| key.filename().map(str::to_owned)).collect();
         names.sort_unstable();
         Ok(names)
     }
 
     pub fn walk(&self, folder: &Path) -> Result<Vec<(PathBuf, u64)>, FileError> {
+        let objects = self.objects(folder)?;
+        Ok(objects.into_iter().map(|object| (object.path, object.size)).collect())
+    }
+
+    pub fn objects(&self, folder: &Path) -> Result<Vec<Stored>, FileError> {
         let (store, key) = (self.0.store.clone(), self.key(folder)?);
         let found = self.wait(async move { store.list(Some(&key)).try_collect::<Vec<_>>().await });
         let found = found.map_err(told("list", folder))?;
-        let mut found: Vec<_> =
-            found.into_iter().map(|object| (self.path(&object.location), object.size)).collect();
-        found.sort();
+        let stored = |object: object_store::ObjectMeta| Stored {
+            path: self.path(&object.location),
+            size: object.size,
+            at: Timestamp::from_second(object.last_modified.timestamp()).unwrap_or(Timestamp::MIN),
+        };
+        let mut found: Vec<_> = found.into_iter().map(stored).collect();
+        found.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(found)
     }
 

@@ -16,6 +16,7 @@ impl Check<'_> {
         self.count(|found| found.backups += 1);
         let manifest = match archive.read_manifest(lineage.id, backup.id) {
             Ok(manifest) => manifest,
+            Err(_) if archive.was_removed(&path) => return self.read_bytes(backup.stored),
             // The record itself was read a moment ago.
             Err(error) => {
                 self.find(FlawKind::DamagedBackup, &path, with_causes(&error));
@@ -44,6 +45,7 @@ impl Check<'_> {
         };
         match check_packs(archive, &manifest, &mut progress) {
             Ok(()) => {}
+            Err(_) if archive.was_removed(&path) => {}
             Err(ExtractError::File(error)) => self.unreadable(&error),
             Err(error) => {
                 let pack = match &error {

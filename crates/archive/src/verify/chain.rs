@@ -41,7 +41,7 @@ impl Check<'_> {
         Ok(history)
     }
 
-    fn of_history(&self, finding: Finding) -> Flaw {
+    pub(super) fn of_history(&self, finding: Finding) -> Flaw {
         let flaw = |kind, path, what: &str| Flaw { kind, path, what: what.to_owned() };
         match finding {
             Finding::Record(RecordError::WithoutData(path)) => {
@@ -67,29 +67,43 @@ impl Check<'_> {
 }
 
 fn chains(archive: &TenantArchive, history: &History, flaws: &mut Vec<Flaw>) {
+    // One that cannot be read is found where all records are looked at.
+    let removed = archive.removed_wal().unwrap_or_default();
     for held in &history.lineages {
         let path = archive.lineage_folder(held.lineage.id).join("lineage");
         if let Some(what) = broken(history, &held.lineage) {
             flaws.push(Flaw { kind: FlawKind::BrokenChain, path, what });
         }
-        gaps(archive, history, held, flaws);
+        let removed = removed.get(&held.lineage.id).map_or(&[][..], Vec::as_slice);
+        gaps(archive, history, held, removed, flaws);
     }
     for snapshot in &history.snapshots {
         let now = Timestamp::now();
         let planned = restore::plan(history, Target::Snapshot(snapshot.id), now, Duration::MAX);
         if let Err(error) = planned {
-            // What to do is said by the flaw's kind.
-            let what = match error {
-                PlanError::WalGap { segment, .. } => format!("WAL segment {segment} is missing"),
-                other => other.to_string(),
-            };
             let what = format!(
-                "snapshot {:?} of {} cannot be restored: {what}",
+                "snapshot {:?} of {} cannot be restored: {}",
                 snapshot.name,
-                named(snapshot.lineage)
+                named(snapshot.lineage),
+                unplanned(error)
             );
             flaws.push(Flaw { kind: FlawKind::Unplannable, path: archive.snapshot_path(snapshot.id), what });
         }
+    }
+    for backup in &history.backups {
+        if let Err(error) = restore::plan_backup(history, backup.id) {
+            let path = archive.backup_folder(backup.lineage, backup.id).join("manifest");
+            let what = format!("the backup never becomes consistent: {}", unplanned(error));
+            flaws.push(Flaw { kind: FlawKind::Unplannable, path, what });
+        }
+    }
+}
+
+/// Why, without what to do: the flaw's kind says that.
+fn unplanned(error: PlanError) -> String {
+    match error {
+        PlanError::WalGap { segment, .. } => format!("WAL segment {segment} is missing"),
+        other => other.to_string(),
     }
 }
 
@@ -114,7 +128,15 @@ fn broken(history: &History, lineage: &Lineage) -> Option<String> {
 }
 
 /// What of a lineage's WAL is counted on and missing, a finding for each gap.
-fn gaps(archive: &TenantArchive, history: &History, held: &LineageHistory, flaws: &mut Vec<Flaw>) {
+/// What was `removed` on purpose is not: if something needs it after all, no
+/// restore leads there, and that is found.
+fn gaps(
+    archive: &TenantArchive,
+    history: &History,
+    held: &LineageHistory,
+    removed: &[(u64, u64)],
+    flaws: &mut Vec<Flaw>,
+) {
     let Lineage { id, timeline, segment_size: size, parent, .. } = held.lineage;
     let counted_on = counted_on(history, held);
     let Some((until, _)) = counted_on.iter().max_by_key(|(lsn, _)| *lsn) else { return };
@@ -132,18 +154,16 @@ fn gaps(archive: &TenantArchive, history: &History, held: &LineageHistory, flaws
     let first = held.segments.partition_point(|segment| *segment < next);
     let partial = held.partial.into_iter();
     for there in held.segments[first..].iter().copied().chain(partial).chain([end]) {
-        if there > next {
-            let missing = next.file_name(size);
-            let who =
-                counted_on.iter().filter(|(lsn, _)| *lsn > next.start(size)).min_by_key(|(lsn, _)| *lsn);
+        for (number, count) in missing(next.number..there.number, removed) {
+            let gap = Segment { timeline, number };
+            let name = gap.file_name(size);
+            let who = counted_on.iter().filter(|(lsn, _)| *lsn > gap.start(size)).min_by_key(|(lsn, _)| *lsn);
             let who = who.map_or(String::new(), |(_, who)| format!(", which {who} needs"));
-            let what = match there.number - next.number {
-                1 => format!("WAL segment {missing} of {} is missing{who}", named(id)),
-                count => {
-                    format!("{count} WAL segments of {}, from {missing} on, are missing{who}", named(id))
-                }
+            let what = match count {
+                1 => format!("WAL segment {name} of {} is missing{who}", named(id)),
+                count => format!("{count} WAL segments of {}, from {name} on, are missing{who}", named(id)),
             };
-            let path: PathBuf = archive.wal_folder(id).join(&missing);
+            let path: PathBuf = archive.wal_folder(id).join(&name);
             flaws.push(Flaw { kind: FlawKind::MissingWal, path, what });
         }
         next = next.max(there.next());
@@ -151,6 +171,24 @@ fn gaps(archive: &TenantArchive, history: &History, held: &LineageHistory, flaws
             break;
         }
     }
+}
+
+/// The parts of a gap that were not removed on purpose: where each begins, and
+/// how long it is.
+fn missing(gap: std::ops::Range<u64>, removed: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut found = Vec::new();
+    let mut at = gap.start;
+    while at < gap.end {
+        if let Some((_, last)) = removed.iter().find(|(first, last)| (*first..=*last).contains(&at)) {
+            at = last + 1;
+            continue;
+        }
+        let until = removed.iter().map(|(first, _)| *first).filter(|first| *first > at).min();
+        let until = until.unwrap_or(gap.end).min(gap.end);
+        found.push((at, until - at));
+        at = until;
+    }
+    found
 }
 
 /// The positions that a lineage's WAL has to reach, and for what.

@@ -38,6 +38,7 @@ impl Check<'_> {
             self.count(|found| found.files += 1);
             let mut object = match archive.open_object(&path) {
                 Ok(Some(object)) => object,
+                Ok(None) if archive.was_removed(&path) => continue,
                 Ok(None) => {
                     self.find(FlawKind::WrongFile, &path, "went away while it was to be read");
                     continue;

@@ -69,6 +69,7 @@ impl Check<'_> {
         match archive.read_object(path, limit) {
             Ok(Some(bytes)) => return Some(bytes),
             Ok(None) if matches!(file, WalFile::Partial(_)) => {}
+            Ok(None) if archive.was_removed(path) => {}
             Ok(None) => self.find(FlawKind::MissingWal, path, "went away while it was to be read"),
             Err(error) if is_damage(&error) => self.find(FlawKind::DamagedWal, path, with_causes(&error)),
             Err(error) => self.unreadable(&error),

@@ -1,9 +1,14 @@
-//! `archive-wal push SOCKET PATH` and `archive-wal fetch SOCKET NAME DEST`.
+//! `archive-wal push SOCKET PATH`, `archive-wal fetch SOCKET NAME DEST`, and
+//! `archive-wal expire REPOSITORY KEY NOW`, which drops what a day does not keep
+//! that was condemned a day ago.
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use archive::client::{self, Fetched};
+use archive::{Clock, Expire, KeyFile, Location, Repository};
+use model::retention::Retention;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +27,23 @@ fn main() -> ExitCode {
                 eprintln!("{error}");
             }
             ExitCode::from(Fetched::exit_code(&fetched))
+        }
+        ["expire", place, key, now] => {
+            let mut place: Location = place.parse().unwrap();
+            if let Location::S3(place) = &mut place {
+                place.endpoint = std::env::var("AWS_ENDPOINT").ok();
+            }
+            let repository = Repository::open(place, KeyFile::at(key)).unwrap();
+            let how = Expire {
+                retention: Retention { days: 1, daily: 0, weekly: 0, monthly: 0 },
+                grace: Duration::from_secs(86_400),
+                clock: Clock { now: now.parse().unwrap(), boot: None },
+                clock_is_right: true,
+                plan_only: false,
+            };
+            let expired = repository.expire(None, &how).unwrap();
+            println!("{}", serde_json::to_string(&expired).unwrap());
+            ExitCode::SUCCESS
         }
         _ => ExitCode::from(2),
     }

@@ -204,6 +204,7 @@ impl Cell {
             Stop::Time(at) => {
                 text += &format!("recovery_target_time = '{}+00'\n", at.to_string().trim_end_matches('Z'))
             }
+            Stop::Consistent => text += "recovery_target = immediate\n",
             Stop::End => {}
         }
         fs::write(self.data.join("postgresql.auto.conf"), text).unwrap();

@@ -110,6 +110,21 @@ impl Weed {
         Some(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// Puts an object into the bucket, past S3.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[4])).unwrap();
+        let head = format!(
+            "PUT /buckets/{BUCKET}/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            bytes.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }

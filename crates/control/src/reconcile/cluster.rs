@@ -1,16 +1,22 @@
-//! Clusters that nothing needs any more are dropped by an expire run.
+//! Clusters that nothing needs any more are dropped by an expire run, and once
+//! a day one looks through each tenant's history.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use database::run::About;
 use serde_json::json;
 
 use crate::once::{Once, Queued};
+use crate::work::SWEEP;
 use crate::{Control, Result};
 
 /// After an expire run that left something, before the next.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// After an expire run, before the next that only tells the repository what was
+/// said of snapshots.
+const TERMS_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -19,14 +25,17 @@ pub struct Outcome {
 
 pub async fn tick(control: &Control) -> Result<Outcome> {
     let database = control.database().await?;
-    let retention = control.settings().retention();
-    let retired = database::cluster::retired(&database, retention, None, PAUSE).await?;
-    let tenants: BTreeSet<_> = retired.into_iter().map(|(tenant, _)| tenant).collect();
+    let settings = control.settings();
+    let retired = database::cluster::retired(&database, settings.retention(), None, PAUSE).await?;
+    let mut wanted: BTreeMap<_, bool> = retired.into_iter().map(|(tenant, _)| (tenant, false)).collect();
+    for due in database::tenant::expire_due(&database, settings.expire_every, TERMS_PAUSE).await? {
+        *wanted.entry(due.tenant).or_default() |= due.sweep;
+    }
     let mut outcome = Outcome::default();
-    for tenant in tenants {
+    for (tenant, sweep) in wanted {
         let project = crate::tenant::get(&database, tenant).await?.project_id;
-        let about = About::Expire(tenant);
-        if let Queued::New(_) = Once::platform(None).queue(&database, project, about, json!({})).await? {
+        let (about, payload) = (About::Expire(tenant), json!({ SWEEP: sweep }));
+        if let Queued::New(_) = Once::platform(None).queue(&database, project, about, payload).await? {
             outcome.queued += 1;
         }
     }

@@ -55,7 +55,7 @@ const RECONCILERS: &[Reconciler] = reconcilers! {
     alert every 15,
     backup every 15,
     snapshot every 30,
-    cluster every 60,
+    cluster every 20,
     session every 600,
     event every 3600,
     api_key every 10,

@@ -337,7 +337,7 @@ async fn a_refused_run_ends_and_so_does_what_it_was_about() {
 }
 
 fn snapshot(name: &str) -> NewSnapshot {
-    NewSnapshot { name: Some(name.into()), kind: None, expires_at: None }
+    NewSnapshot { name: Some(name.into()), kind: None, expires_at: None, ..Default::default() }
 }
 
 /// Time passes for all approvals.

@@ -18,7 +18,7 @@ async fn a_snapshot_is_ready_only_with_its_proof() {
     let platform = Platform::new().await;
     platform.environment().await;
     let served = platform.tenant("acme").await;
-    let new = protocol::api::NewSnapshot { name: None, kind: None, expires_at: None };
+    let new = protocol::api::NewSnapshot { name: None, kind: None, expires_at: None, ..Default::default() };
     let created = platform.control.create_snapshot(&asked(), "acme", new).await.unwrap();
     assert_eq!(created.state, SnapshotState::Creating);
     assert_eq!(created.name.len(), "20261121-113551".len());

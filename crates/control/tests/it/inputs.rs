@@ -127,14 +127,15 @@ async fn restores_are_checked() {
     refused(control.create_restore(&asked(), "nobody", at(now)).await, Kind::NotFound);
     assert!(control.restores("acme", &Slice::default()).await.unwrap().items.is_empty());
 
-    let snapshot = NewSnapshot { name: Some("soon".into()), kind: None, expires_at: None };
+    let snapshot =
+        NewSnapshot { name: Some("soon".into()), kind: None, expires_at: None, ..Default::default() };
     control.create_snapshot(&asked(), "globex", snapshot.clone()).await.unwrap();
     let refusal = refused(control.create_restore(&asked(), "globex", to("soon")).await, Kind::WrongState);
     assert!(refusal.detail.contains("still being taken"), "{refusal}");
     refused(control.create_snapshot(&asked(), "globex", snapshot.clone()).await, Kind::Taken);
     let past = NewSnapshot { name: None, expires_at: Some(now - Duration::from_secs(1)), ..snapshot.clone() };
     refused(control.create_snapshot(&asked(), "globex", past).await, Kind::Invalid);
-    let long = now + Duration::from_secs(30 * 24 * 60 * 60);
+    let long = now + Duration::from_secs(11 * 366 * 24 * 60 * 60);
     let long = NewSnapshot { name: None, expires_at: Some(long), ..snapshot.clone() };
     refused(control.create_snapshot(&asked(), "globex", long).await, Kind::Invalid);
     let odd = NewSnapshot { name: Some("../x".into()), ..snapshot };

@@ -14,6 +14,7 @@ mod people;
 mod platform;
 mod queue;
 mod reconcile;
+mod retention;
 mod routes;
 mod schedules;
 #[path = "../../../database/tests/it/scratch.rs"]

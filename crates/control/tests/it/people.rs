@@ -62,7 +62,11 @@ async fn what_is_not_allowed_says_what_is_missing_and_who_gives_it() {
         refused(developer.archive_tenant("acme", "acme").await, Kind::Forbidden),
         refused(
             developer
-                .create_snapshot(&asked(), "acme", NewSnapshot { name: None, kind: None, expires_at: None })
+                .create_snapshot(
+                    &asked(),
+                    "acme",
+                    NewSnapshot { name: None, kind: None, expires_at: None, ..Default::default() },
+                )
                 .await,
             Kind::Forbidden,
         ),

@@ -129,7 +129,12 @@ impl Platform {
 
     /// Takes a snapshot and carries out its run.
     pub async fn snapshot(&self, tenant: &str, served: &Served, name: &str) -> SnapshotId {
-        let new = protocol::api::NewSnapshot { name: Some(name.into()), kind: None, expires_at: None };
+        let new = protocol::api::NewSnapshot {
+            name: Some(name.into()),
+            kind: None,
+            expires_at: None,
+            ..Default::default()
+        };
         self.control.create_snapshot(&asked(), tenant, new).await.unwrap();
         let claimed = self.claim(RunKind::Snapshot).await;
         let Work::Snapshot { snapshot, .. } = claimed.work else { panic!("not a snapshot") };

@@ -158,8 +158,12 @@ async fn a_tenant_is_worked_on_by_one_run_at_a_time() {
     platform.environment().await;
     platform.tenant("acme").await;
     platform.tenant("globex").await;
-    let snapshot =
-        |name: &str| protocol::api::NewSnapshot { name: Some(name.into()), kind: None, expires_at: None };
+    let snapshot = |name: &str| protocol::api::NewSnapshot {
+        name: Some(name.into()),
+        kind: None,
+        expires_at: None,
+        ..Default::default()
+    };
     for (tenant, name) in [("acme", "one"), ("acme", "two"), ("globex", "one")] {
         platform.control.create_snapshot(&asked(), tenant, snapshot(name)).await.unwrap();
     }

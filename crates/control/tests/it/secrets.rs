@@ -276,7 +276,7 @@ async fn without_the_key_nothing_is_said_or_given() {
     std::fs::remove_file(&kept.file).unwrap();
     let blind = kept.another().await;
     assert!(matches!(blind.tenant_secrets(kept.platform.worker, acme.id).await, Err(Error::Key(_))));
-    let new = protocol::api::NewSnapshot { name: None, kind: None, expires_at: None };
+    let new = protocol::api::NewSnapshot { name: None, kind: None, expires_at: None, ..Default::default() };
     blind.create_snapshot(&asked(), "acme", new).await.unwrap();
     let claimed = kept.platform.claim(RunKind::Snapshot).await;
     let event = Event {

@@ -95,7 +95,8 @@ async fn a_tenant_is_suspended_resumed_and_archived() {
     let refusal = refused(control.archive_tenant("acme", "acne").await, Kind::Invalid);
     assert!(refusal.hint.unwrap().contains("type its name"));
 
-    let snapshot = protocol::api::NewSnapshot { name: None, kind: None, expires_at: None };
+    let snapshot =
+        protocol::api::NewSnapshot { name: None, kind: None, expires_at: None, ..Default::default() };
     let snapshot = control.create_snapshot(&asked(), "acme", snapshot).await.unwrap();
     let archived = control.archive_tenant("acme", "acme").await.unwrap();
     assert_eq!(archived.state, TenantState::Archived);

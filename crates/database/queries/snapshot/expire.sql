@@ -1,1 +1,1 @@
-UPDATE ops.snapshots SET state = 'expired' WHERE state IN ('ready', 'failed') AND expires_at < now()
+UPDATE ops.snapshots SET state = 'expired' WHERE state IN ('ready', 'failed') AND expires_at < now() AND NOT pinned

@@ -1,7 +1,8 @@
 -- $1 name, $2 id or null
 SELECT id, name, ordinal, subdomain, database, state, tier, max_users, max_storage_bytes,
        max_ai_operations_per_day, subscription_ends_at, version, created_at, environment_id, environment, project_id,
-       build_id, tenant_database_id, cluster_id, lineage_id, cluster_state, worker_id, serving, first_backup_at, activated_at
+       build_id, tenant_database_id, cluster_id, lineage_id, cluster_state, worker_id, serving, first_backup_at, activated_at,
+       shredded_at
 FROM ops.tenant_details
 WHERE name = $1 OR id = $2
 ORDER BY (id = $2) IS TRUE DESC LIMIT 1

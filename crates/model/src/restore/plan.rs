@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Plan, Stop, Target, WalRange};
 use crate::archive::{Backup, History, Lineage, LineageHistory, SnapshotPoint};
 use crate::lsn::{Lsn, Segment};
-use crate::{LineageId, SnapshotId};
+use crate::{BackupId, LineageId, SnapshotId};
 
 /// Why there is no plan, in a sentence that says what can be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,8 @@ pub enum PlanError {
     UnknownSnapshot(SnapshotId),
     #[error("no backup from before snapshot {name:?} is left; choose a later snapshot or a time")]
     SnapshotBeforeBackup { name: String },
+    #[error("the tenant has no backup {0}; choose one of those that `heddle archive expire --plan` shows")]
+    UnknownBackup(BackupId),
     /// `latest` is the last time before the gap that can be restored, where a
     /// snapshot shows one.
     #[error("WAL segment {segment} of lineage {lineage} is missing from the repository{}", before_gap(.latest))]
@@ -85,6 +87,22 @@ pub fn plan(
             })
         }
     }
+}
+
+/// Plans a restore to the moment at which a backup became consistent: what
+/// retention keeps a backup for once the seconds around it are gone.
+pub fn plan_backup(history: &History, id: BackupId) -> Result<Plan, PlanError> {
+    let backup = history.backups.iter().find(|held| held.id == id).ok_or(PlanError::UnknownBackup(id))?;
+    let chain = chain(history, backup.lineage)?;
+    let source = chain[chain.len() - 1];
+    let held = Held::of(source, backup.start);
+    if held.ends_before(backup.stop) {
+        return Err(held.gap(source));
+    }
+    let Lineage { timeline, segment_size, .. } = source.lineage;
+    let to = Segment::before(timeline, backup.stop, segment_size).end(segment_size);
+    let wal = vec![range(source, backup.start, to)];
+    Ok(Plan { source: backup.lineage, backup: id, wal, stop: Stop::Consistent, end: backup.stop })
 }
 
 /// The earliest time that `plan` accepts; None while there is none.
@@ -172,7 +190,7 @@ fn to_snapshot(history: &History, snapshot: &SnapshotPoint) -> Result<Plan, Plan
 }
 
 /// A lineage and its ancestors, the first one first.
-fn chain(history: &History, source: LineageId) -> Result<Vec<&LineageHistory>, PlanError> {
+pub(crate) fn chain(history: &History, source: LineageId) -> Result<Vec<&LineageHistory>, PlanError> {
     let broken = |lineage, why| PlanError::BrokenChain { lineage, why };
     let find = |id| history.lineage(id).ok_or_else(|| broken(id, "is missing or damaged"));
     let mut chain = vec![find(source)?];
@@ -199,7 +217,7 @@ fn chain(history: &History, source: LineageId) -> Result<Vec<&LineageHistory>, P
 
 /// The newest backup that leads to the target, from the nearest lineage that
 /// has one; with that lineage's place in the chain.
-fn newest_backup<'a>(
+pub(crate) fn newest_backup<'a>(
     history: &'a History,
     chain: &[&LineageHistory],
     in_source: impl Fn(&Backup) -> bool,
@@ -216,7 +234,7 @@ fn newest_backup<'a>(
 
 /// Where replay enters the WAL of the last lineage of `chain`, whose first has
 /// the backup.
-fn own_start(chain: &[&LineageHistory], backup: &Backup) -> Lsn {
+pub(crate) fn own_start(chain: &[&LineageHistory], backup: &Backup) -> Lsn {
     match chain {
         [_, .., source] => source.lineage.parent.map_or(backup.start, |fork| fork.lsn),
         _ => backup.start,

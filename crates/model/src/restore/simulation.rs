@@ -18,7 +18,7 @@ const SIZE: SegmentSize = SegmentSize::CELL;
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Commit {
         micros: i64,
         bytes: u64,
@@ -43,7 +43,7 @@ enum Step {
     },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let bytes = prop_oneof![4 => 30..2_000u64, 2 => 2_000..400_000u64, 1 => 900_000..2_500_000u64];
     prop_oneof![
         12 => (0..3_000_000i64, bytes.clone()).prop_map(|(micros, bytes)| Step::Commit { micros, bytes }),
@@ -114,10 +114,10 @@ struct Held {
 
 type Removed = HashSet<(LineageId, Segment)>;
 
-struct World {
-    now: i64,
+pub(crate) struct World {
+    pub now: i64,
     lines: Vec<Line>,
-    activations: Vec<Activation>,
+    pub activations: Vec<Activation>,
     backups: Vec<Held>,
     snapshots: Vec<(SnapshotPoint, Vec<u32>)>,
     /// What was served from when on.
@@ -131,7 +131,7 @@ fn time(micros: i64) -> Timestamp {
 }
 
 impl World {
-    fn new(backup_first: bool) -> Self {
+    pub fn new(backup_first: bool) -> Self {
         let lineage = Lineage {
             id: LineageId::new(),
             tenant: TenantId::new(),
@@ -227,7 +227,7 @@ impl World {
         self.snapshots.push((point, state));
     }
 
-    fn history(&self) -> History {
+    pub fn history(&self) -> History {
         let kept = |id, segment: &Segment| !self.removed.contains(&(id, *segment));
         let lineages = self.lines.iter().map(|line| {
             let lineage = line.lineage.clone();
@@ -302,7 +302,7 @@ impl World {
         self.activate();
     }
 
-    fn expected(&self, target: Target) -> Vec<u32> {
+    pub fn expected(&self, target: Target) -> Vec<u32> {
         match target {
             Target::Time(at) => self.served_at(at.as_microsecond()).unwrap().to_vec(),
             Target::Snapshot(id) => {
@@ -336,7 +336,12 @@ impl World {
 
     /// What recovery makes of a plan, and where it ends.
     fn replay(&self, plan: &Plan) -> (Vec<u32>, Lsn) {
-        let history = self.history();
+        self.replay_from(&self.history(), plan)
+    }
+
+    /// The same, where only what `history` names is left.
+    pub fn replay_from(&self, history: &History, plan: &Plan) -> (Vec<u32>, Lsn) {
+        assert!(history.backups.iter().any(|backup| backup.id == plan.backup), "the backup is gone");
         let held = self.backups.iter().find(|held| held.backup.id == plan.backup).unwrap();
         let backup = &held.backup;
         assert_eq!(plan.wal[0].lineage, backup.lineage);
@@ -381,12 +386,16 @@ impl World {
                 position = record.end;
             }
         }
+        if plan.stop == Stop::Consistent {
+            assert!(position >= backup.stop, "the WAL ends before the backup is consistent");
+            return (state, position);
+        }
         assert!(matches!(plan.stop, Stop::Time(_)), "the restore point was not found");
         assert!(position >= backup.stop && plan.reached(position, SIZE), "{position} {plan:?}");
         (state, position)
     }
 
-    fn run(&mut self, steps: &[Step]) {
+    pub fn run(&mut self, steps: &[Step]) {
         for step in steps {
             match step {
                 Step::Commit { micros, bytes } => self.commit(*micros, *bytes, true),
@@ -417,7 +426,7 @@ impl World {
 
     /// A time since the first activation: one at which something happened, one
     /// before or after it by a microsecond, or any other.
-    fn some_time(&self, pick: &Index) -> Timestamp {
+    pub fn some_time(&self, pick: &Index) -> Timestamp {
         let pick = pick.index(1 << 30) as i64;
         let first = self.served[0].0;
         let event = self.served[(pick / 4) as usize % self.served.len()].0;
@@ -430,7 +439,7 @@ impl World {
         time(at.clamp(first, self.now))
     }
 
-    fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         time(self.now)
     }
 }

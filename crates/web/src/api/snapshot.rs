@@ -46,3 +46,29 @@ pub async fn get(
 ) -> Answer<Answered<Snapshot>> {
     Ok(Answered(control.snapshot(&tenant, &snapshot).await?))
 }
+
+/// Keep a snapshot until it is unpinned, whatever its expiry.
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/snapshots/{snapshot}/pin", tag = "snapshots",
+    operation_id = "pin_snapshot",
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("snapshot" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")),
+    responses((status = 200, body = Snapshot), Refused))]
+pub async fn pin(
+    Acting(control): Acting,
+    Path((tenant, snapshot)): Path<(String, String)>,
+) -> Answer<Answered<Snapshot>> {
+    Ok(Answered(control.pin_snapshot(&tenant, &snapshot, true).await?))
+}
+
+/// Keep a snapshot no longer than its expiry says.
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/snapshots/{snapshot}/unpin", tag = "snapshots",
+    operation_id = "unpin_snapshot",
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("snapshot" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")),
+    responses((status = 200, body = Snapshot), Refused))]
+pub async fn unpin(
+    Acting(control): Acting,
+    Path((tenant, snapshot)): Path<(String, String)>,
+) -> Answer<Answered<Snapshot>> {
+    Ok(Answered(control.pin_snapshot(&tenant, &snapshot, false).await?))
+}

@@ -1,7 +1,9 @@
 use axum::Json as Answered;
 use axum::http::StatusCode;
 use axum::response::Response;
-use protocol::api::{ArchiveTenant, ChangeTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Tenant};
+use protocol::api::{
+    ArchiveTenant, ChangeTenant, CreatedTenant, LogLines, NewTenant, Page, Problem, Run, ShredTenant, Tenant,
+};
 use protocol::internal::LogSource;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -99,6 +101,21 @@ pub async fn archive(
     Json(body): Json<ArchiveTenant>,
 ) -> Answer<Answered<Tenant>> {
     Ok(Answered(control.archive_tenant(&tenant, &body.confirm).await?))
+}
+
+/// Destroy an archived tenant's key: nothing that is stored of it can be read again.
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/shred", tag = "tenants", operation_id = "shred_tenant",
+    params(("tenant" = String, Path, description = "Its name or id", pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "acme"),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$",
+            description = "Sent twice with it, it is carried out once")),
+    request_body = ShredTenant, responses((status = 201, body = Run), Refused))]
+pub async fn shred(
+    Acting(control): Acting,
+    Asks(asked): Asks,
+    Path(tenant): Path<String>,
+    Json(body): Json<ShredTenant>,
+) -> Answer<(StatusCode, Answered<Run>)> {
+    Ok((StatusCode::CREATED, Answered(control.shred_tenant(&asked, &tenant, &body.confirm).await?)))
 }
 
 #[derive(Deserialize, IntoParams)]

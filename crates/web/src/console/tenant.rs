@@ -127,7 +127,7 @@ pub(crate) async fn create_snapshot(
 ) -> Result<Response, Turned> {
     let frame = posted.frame("/tenants");
     let wanted = Some(posted.form.name.trim().to_owned()).filter(|text| !text.is_empty());
-    let new = NewSnapshot { name: wanted, kind: None, expires_at: None };
+    let new = NewSnapshot { name: wanted, kind: None, expires_at: None, ..Default::default() };
     let asked = asked(&posted.session, &posted.form.once);
     match state.control.create_snapshot(&asked, &name, new).await {
         Ok(snapshot) => Ok(back_to(&snapshot.tenant)),

@@ -556,6 +556,36 @@ fn states(scene: &Scene<'_>) -> Vec<Row> {
             "invalid",
         ),
         scene.post(
+            "shredding with another name",
+            "/api/v1/tenants/acme/shred",
+            json!({"confirm": "globex"}),
+            400,
+            "invalid",
+        ),
+        scene
+            .post(
+                "shredding a tenant that is served",
+                "/api/v1/tenants/acme/shred",
+                json!({"confirm": "acme"}),
+                409,
+                "wrong-state",
+            )
+            .names(&["heddle tenant archive acme"]),
+        scene.post(
+            "a snapshot with a note without an end",
+            "/api/v1/tenants/acme/snapshots",
+            json!({"note": "x".repeat(501)}),
+            400,
+            "invalid",
+        ),
+        scene.post(
+            "a pin of no snapshot",
+            "/api/v1/tenants/acme/snapshots/nothing/pin",
+            json!({}),
+            404,
+            "not-found",
+        ),
+        scene.post(
             "suspend of an archived tenant",
             "/api/v1/tenants/globex/suspend",
             json!({}),

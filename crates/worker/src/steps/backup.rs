@@ -1,6 +1,7 @@
 //! Takes a base backup of a tenant's cell.
 
 use archive::BackupRequest;
+use model::BackupId;
 use protocol::internal::{Fact, TenantWork};
 use tokio_postgres::Client;
 
@@ -8,6 +9,7 @@ use crate::cell::{Cell, WAL_PATIENCE};
 use crate::failure::{Doing, Failure};
 use crate::host::Host;
 use crate::report::Run;
+use crate::steps::snapshot::{attachments, list_files};
 
 pub async fn execute(host: &Host, run: &Run, tenant: &TenantWork) -> Result<(), Failure> {
     let cell = Cell::serving(host, tenant)?;
@@ -45,8 +47,16 @@ pub async fn take(run: &Run, cell: &Cell<'_>, client: Client) -> Result<(), Fail
             progress(done, all);
         }
     };
+    // A backup outlives what Odoo cleans up: its files are listed before it is
+    // there, and those that came while it was taken afterwards.
+    let id = BackupId::new();
+    let named = attachments(&cell.connect_database().await?).await?;
+    let before = list_files(cell, id.0, &named).await?;
     let base = cell.archive().newest_base(cell.lineage()).await.doing("look for an earlier base backup")?;
-    let backup = cell.archive().backup_since(request, base, report).await.doing("take a base backup")?;
+    let backup = cell.archive().backup_as(id, request, base, report).await.doing("take a base backup")?;
+    let mut all = [named, before.present].concat();
+    all.extend(attachments(&cell.connect_database().await?).await?);
+    list_files(cell, id.0, &all).await?;
     run.info(format!(
         "{} {}: {} MB, {} MB stored",
         if base.is_some() { "Changes since the last base backup," } else { "Base backup" },

@@ -7,6 +7,7 @@ mod materialise;
 mod plan_restore;
 mod provision;
 mod restore;
+mod shred;
 mod snapshot;
 
 use std::fs;
@@ -27,8 +28,8 @@ pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> 
             provision::execute(host, run, &tenant, &build, &admin_password_hash).await
         }
         Work::Backup { tenant } => backup::execute(host, run, &tenant).await,
-        Work::Snapshot { tenant, snapshot, name } => {
-            snapshot::execute(host, run, &tenant, snapshot, &name).await
+        Work::Snapshot { tenant, snapshot: _, name, terms } => {
+            snapshot::execute(host, run, &tenant, &name, &terms).await
         }
         Work::PlanRestore { tenant, restore, target } => {
             plan_restore::execute(host, run, &tenant, restore, target).await
@@ -36,7 +37,12 @@ pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> 
         Work::Restore { tenant, restore, state, target: _, plan, to } => {
             restore::execute(host, run, &tenant, restore, state, plan, to).await
         }
-        Work::Expire { tenant, clusters } => expire::execute(host, run, &tenant, &clusters).await,
+        Work::Expire { tenant, clusters, retention, terms, sweep } => {
+            expire::execute(host, run, &tenant, &clusters).await?;
+            expire::keep_terms(host, run, tenant.tenant, &terms).await?;
+            if sweep { expire::sweep(host, run, tenant.tenant, retention).await } else { Ok(()) }
+        }
+        Work::Shred { tenant, clusters } => shred::execute(host, run, &tenant, &clusters).await,
         // Not by the one; see `probe`.
         Work::Probe(_) => Ok(()),
     }

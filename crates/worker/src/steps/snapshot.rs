@@ -1,13 +1,13 @@
 //! Names a point in a tenant's history, and proves it durable.
 
-use archive::FileId;
+use archive::{FileId, SnapshotMark, SyncReport};
 use daemon::fault;
 use jiff::Timestamp;
 use model::SnapshotId;
 use model::archive::SnapshotPoint;
 use model::lsn::{Segment, SegmentSize};
 use model::restore::Target;
-use protocol::internal::{Fact, TenantWork};
+use protocol::internal::{Fact, SnapshotTerms, TenantWork};
 use tokio_postgres::Client;
 
 use crate::cell::Cell;
@@ -19,9 +19,10 @@ pub async fn execute(
     host: &Host,
     run: &Run,
     tenant: &TenantWork,
-    snapshot: SnapshotId,
     name: &str,
+    terms: &SnapshotTerms,
 ) -> Result<(), Failure> {
+    let snapshot = terms.snapshot;
     let cell = Cell::serving(host, tenant)?;
     let client = cell.connect_database().await?;
     let archive = cell.archive();
@@ -31,8 +32,9 @@ pub async fn execute(
         Some(point) => point,
         None => name_point(run, &cell, &client, snapshot, name).await?,
     };
-    let missing = keep_files(run, &cell, &client).await?;
+    let missing = keep_files(run, &cell, &client, snapshot).await?;
     fault::reach("snapshot.files").await;
+    archive.put_mark(mark(terms)).await.doing("record how long the snapshot is kept")?;
     run.go_on()?;
     archive.put_snapshot(point.clone()).await.doing("record the snapshot")?;
     fault::reach("snapshot.recorded").await;
@@ -89,10 +91,15 @@ async fn name_point(
 
 /// Brings every file that the database names into the repository. Returns how
 /// many nobody has: they were lost before.
-async fn keep_files(run: &Run, cell: &Cell<'_>, client: &Client) -> Result<u64, Failure> {
+async fn keep_files(
+    run: &Run,
+    cell: &Cell<'_>,
+    client: &Client,
+    snapshot: SnapshotId,
+) -> Result<u64, Failure> {
     let named = attachments(client).await?;
     let archive = cell.archive();
-    let report = archive.sync_filestore(&cell.filestore()).await.doing("keep the filestore's files")?;
+    let report = list_files(cell, snapshot.0, &named).await?;
     for finding in &report.findings {
         run.warn(finding.to_string());
     }
@@ -106,6 +113,29 @@ async fn keep_files(run: &Run, cell: &Cell<'_>, client: &Client) -> Result<u64, 
     }
     run.progress(0.8, format!("{} new files kept, {} were there", report.kept, report.already));
     Ok(missing.len() as u64)
+}
+
+/// Keeps every file of the filestore, and records that they and what the
+/// database names belong to a snapshot or backup.
+pub async fn list_files(cell: &Cell<'_>, id: uuid::Uuid, named: &[FileId]) -> Result<SyncReport, Failure> {
+    let (archive, filestore) = (cell.archive(), cell.filestore());
+    let mut report = archive.sync_filestore(&filestore).await.doing("keep the filestore's files")?;
+    let mut files = named.to_vec();
+    files.extend(&report.present);
+    let missing = archive.list_files(id, files.clone()).await.doing("record which files there are")?;
+    if !missing.is_empty() {
+        // Removed while nobody needed them, and back since: kept again, or lost
+        // before all this.
+        report = archive.sync_filestore(&filestore).await.doing("keep the filestore's files")?;
+        archive.list_files(id, files).await.doing("record which files there are")?;
+    }
+    Ok(report)
+}
+
+/// What is said of a snapshot, for the repository.
+pub fn mark(terms: &SnapshotTerms) -> SnapshotMark {
+    let SnapshotTerms { snapshot, pinned, expires_at, note, version: _ } = terms.clone();
+    SnapshotMark { snapshot, pinned, expires_at: Some(expires_at), note }
 }
 
 /// The files that a tenant's database names. Names that are none of Odoo's are

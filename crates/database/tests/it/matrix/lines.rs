@@ -128,7 +128,7 @@ pub fn lines() -> Vec<Line> {
         line("tenants", [May(Read), May(Develop), May(Develop), Nobody], [HOSTED, Nobody, HELD, Nobody]),
         line("lineages", read, [HOSTED, HELD, HELD, Nobody]),
         line("tenant_databases", read, [HOSTED, HELD, Nobody, Nobody]),
-        line("base_backups", read, [HOSTED, HELD, Nobody, Nobody]),
+        line("base_backups", read, [HOSTED, HELD, HELD, Nobody]),
         line(
             "tenant_observations",
             [May(Read), Nobody, May(Develop), Nobody],

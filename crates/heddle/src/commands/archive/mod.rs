@@ -1,3 +1,4 @@
+mod expire;
 mod restore;
 mod rotate;
 mod shred;
@@ -5,7 +6,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use ::archive::{FileError, KeyFile, Location, OpenError, Repository};
+use ::archive::{FileError, KeyError, KeyFile, Location, OpenError, Repository};
 use clap::{Args, Subcommand};
 use model::TenantId;
 
@@ -18,6 +19,7 @@ use crate::repository;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Verify(verify::Verify),
+    Expire(expire::Expire),
     Restore(restore::Restore),
     Rotate(rotate::Rotate),
     Shred(shred::Shred),
@@ -27,6 +29,7 @@ impl Command {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Self::Verify(command) => command.run(context).await,
+            Self::Expire(command) => command.run(context).await,
             Self::Restore(command) => command.run(context).await,
             Self::Rotate(command) => command.run(context).await,
             Self::Shred(command) => command.run(context).await,
@@ -95,6 +98,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 fn reading(place: &Location, error: &(dyn std::error::Error + 'static)) -> Failure {
     let failure = Failure::while_trying(format!("read the repository at {place}"), error);
     match (error.downcast_ref::<FileError>().and_then(FileError::key_error), place) {
+        (Some(shredded @ KeyError::Shredded), _) => {
+            Failure::new(Exit::Refused, "shredded", shredded.to_string())
+                .hint("it was shredded on purpose; no key opens it again")
+        }
         (Some(_), _) => failure.hint("name the right key file with --key-file or HEDDLE_REPOSITORY_KEY"),
         (None, Location::Folder(_)) => {
             failure.hint("the repository belongs to the worker's user: run this as that user, or as root")

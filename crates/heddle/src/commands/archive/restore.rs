@@ -7,8 +7,9 @@ use archive::standalone::{Destination, Restored, Standalone, StandaloneError, St
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use model::BackupId;
 use model::archive::History;
-use model::restore::{self, Plan, Stop, Target};
+use model::restore::{self, Plan, PlanError, Stop, Target};
 use postgres::{Binaries, ShellCommand};
 use serde::Serialize;
 
@@ -32,8 +33,9 @@ use crate::time::{When, local, local_exact};
         heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy\n  \
         heddle archive restore acme --at '2026-11-21 11:35:51' --to /srv/acme --plan\n  \
         heddle archive restore acme --snapshot before-mistake --to /srv/acme\n  \
+        heddle archive restore acme --backup 0199c0de-5a1e-7000-8000-00000000b001 --to /srv/acme\n  \
         heddle archive restore acme --latest --to /srv/acme --repository s3://backups/heddle --key-file repository.key")]
-#[group(id = "point", required = true, multiple = false, args = ["at", "snapshot", "latest"])]
+#[group(id = "point", required = true, multiple = false, args = ["at", "snapshot", "backup", "latest"])]
 pub struct Restore {
     /// Which tenant, by its id or its database's name
     tenant: String,
@@ -45,6 +47,9 @@ pub struct Restore {
     /// As it was at a snapshot, by its name or id
     #[arg(long, value_name = "SNAPSHOT")]
     snapshot: Option<String>,
+    /// As a base backup has it, by the backup's id; `heddle archive expire --plan` shows those that are kept
+    #[arg(long, value_name = "BACKUP")]
+    backup: Option<BackupId>,
     /// As new as the repository has it
     #[arg(long)]
     latest: bool,
@@ -136,14 +141,17 @@ impl Restore {
     }
 
     fn make_plan(&self, history: &History, now: Timestamp) -> Result<Plan, Failure> {
+        let refused = |error: PlanError| Failure::new(Exit::Refused, "no-plan", error.to_string());
+        if let Some(backup) = self.backup {
+            return restore::plan_backup(history, backup).map_err(refused);
+        }
         let target = match (&self.at, &self.snapshot) {
             (Some(at), _) => Target::Time(at.resolve(now, &TimeZone::system())?),
             (None, Some(wanted)) => Target::Snapshot(find_snapshot(history, wanted)?),
             (None, None) => Target::Time(now),
         };
         // What there is can be given back, whatever retention meant to keep.
-        let plan = restore::plan(history, target, now, Duration::MAX)
-            .map_err(|error| Failure::new(Exit::Refused, "no-plan", error.to_string()))?;
+        let plan = restore::plan(history, target, now, Duration::MAX).map_err(refused)?;
         Ok(if self.latest { Plan { stop: Stop::End, ..plan } } else { plan })
     }
 }
@@ -216,6 +224,7 @@ fn plan_text(history: &History, plan: &Plan) -> String {
     let stop = match &plan.stop {
         Stop::Name { lsn, .. } => format!("at the snapshot's point, {lsn}"),
         Stop::Time(at) => format!("before the first commit after {}", local_exact(*at)),
+        Stop::Consistent => "as soon as the base backup is consistent".to_owned(),
         Stop::End => format!("at the end of the WAL, {} or later", plan.end),
     };
     let mut text = facts([

@@ -1,3 +1,4 @@
+use archive::{Amount, FileError};
 use clap::Args;
 use model::TenantId;
 use serde::Serialize;
@@ -6,14 +7,16 @@ use super::Place;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::bytes;
 use crate::time::local;
 
 /// Destroy a tenant's key, so that nothing stored of it can be read again
 ///
 /// Its backups, WAL and attachments in this repository are worthless from then
-/// on, also in copies of it that do not hold the key's file any more. There is
-/// no way back. Archive the tenant before: a running cell could archive no
-/// more. Older copies of the repository still hold the sealed key: after `heddle
+/// on, also in copies of it that do not hold the key's file any more, and are
+/// removed. There is no way back. This is for a repository by itself: a tenant
+/// that control knows is shredded with `heddle tenant shred`. A running cell
+/// could archive no more. Older copies of the repository still hold the sealed key: after `heddle
 /// archive rotate`, with the old master key destroyed, they are worthless too.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:\n  heddle archive shred acme --confirm acme")]
@@ -31,6 +34,8 @@ pub struct Shred {
 struct Done {
     tenant: TenantId,
     at: jiff::Timestamp,
+    /// What was removed after that.
+    removed: Amount,
 }
 
 impl Shred {
@@ -51,14 +56,21 @@ impl Shred {
             .hint(format!("nothing was done; there is no way back from it: --confirm {}", self.tenant)));
         }
         let location = repository.location().clone();
-        let shredded = super::blocking(move || repository.shred(tenant)).await?;
-        let shredded = shredded.map_err(|error| super::reading(&location, &error))?;
-        let done = Done { tenant, at: shredded.at };
+        let shredded = super::blocking(move || {
+            let shredded = repository.shred(tenant)?;
+            Ok((shredded, repository.clear_shredded(tenant)?))
+        });
+        let shredded = shredded.await?.map_err(|error: FileError| super::reading(&location, &error));
+        let (shredded, removed) = shredded?;
+        let done = Done { tenant, at: shredded.at, removed };
         context.output.result(&done, |done| {
             format!(
-                "The key of {} was destroyed {}. Nothing stored of it can be read any more.\n",
+                "The key of {} was destroyed {}. Nothing stored of it can be read any more; {} objects of {} were \
+                 removed.\n",
                 done.tenant,
-                local(done.at)
+                local(done.at),
+                done.removed.objects,
+                bytes(done.removed.bytes)
             )
         })
     }

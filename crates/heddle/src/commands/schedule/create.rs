@@ -19,7 +19,7 @@ pub struct Create {
     /// Its name, with the project's
     #[arg(value_name = "PROJECT/SCHEDULE")]
     schedule: InProject,
-    /// What it queues: snapshot, backup or probe
+    /// What it queues: snapshot, backup, expire or probe
     action: Action,
     /// Minute, hour, day of the month, month and weekday; or @hourly, @daily, @weekly, @monthly
     #[arg(long, value_name = "EXPRESSION")]

@@ -24,11 +24,12 @@ impl List {
                     snapshot.kind.to_string(),
                     or_dash(snapshot.taken_at.map(local)),
                     or_dash(snapshot.size.and_then(|size| u64::try_from(size).ok()).map(bytes)),
-                    or_dash(snapshot.expires_at.map(local)),
+                    or_dash(Some(super::create::expiry(snapshot)).filter(|text| !text.is_empty())),
+                    or_dash(snapshot.note.clone()),
                 ]
             });
             let empty = "No snapshots yet. Take one: heddle snapshot create TENANT";
-            table(["name", "state", "kind", "taken", "size", "expires"], rows, empty)
+            table(["name", "state", "kind", "taken", "size", "expires", "note"], rows, empty)
         })
     }
 }

@@ -1,5 +1,7 @@
 mod create;
 mod list;
+mod pin;
+mod unpin;
 
 use clap::Subcommand;
 
@@ -11,6 +13,8 @@ use crate::failure::Failure;
 pub enum Command {
     Create(create::Create),
     List(list::List),
+    Pin(pin::Pin),
+    Unpin(unpin::Unpin),
 }
 
 impl Command {
@@ -18,6 +22,8 @@ impl Command {
         match self {
             Self::Create(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
+            Self::Pin(command) => command.run(context).await,
+            Self::Unpin(command) => command.run(context).await,
         }
     }
 }

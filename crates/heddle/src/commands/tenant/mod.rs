@@ -4,6 +4,7 @@ pub mod list;
 mod resume;
 mod set;
 mod show;
+mod shred;
 mod suspend;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub enum Command {
     Suspend(suspend::Suspend),
     Resume(resume::Resume),
     Archive(archive::Archive),
+    Shred(shred::Shred),
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
             Self::Suspend(command) => command.run(context).await,
             Self::Resume(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
+            Self::Shred(command) => command.run(context).await,
         }
     }
 }

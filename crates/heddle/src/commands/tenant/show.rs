@@ -43,6 +43,7 @@ pub fn text(tenant: &Tenant) -> String {
         ("lineage", tenant.lineage.map(|id| id.to_string()).unwrap_or_default()),
         ("cluster", tenant.cluster_state.map(|state| state.to_string()).unwrap_or_default()),
         ("restorable from", tenant.restorable_from.map(local).unwrap_or_default()),
+        ("shredded", tenant.shredded_at.map(local).unwrap_or_default()),
         ("created", local(tenant.created_at)),
     ])
 }
