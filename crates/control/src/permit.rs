@@ -40,6 +40,7 @@ impl Control {
     pub async fn may_steer(&self, run: &Run) -> Result<bool> {
         let permission = match run.kind {
             RunKind::Build | RunKind::Provision => Permission::Develop,
+            RunKind::Shred => Permission::Administer,
             RunKind::Expire => return Ok(self.claims.role != Role::User),
             _ => Permission::Test,
         };

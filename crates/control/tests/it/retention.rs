@@ -184,7 +184,8 @@ async fn only_an_archived_tenant_is_shredded() {
     };
     olga.create_policy(policy).await.unwrap();
     refused(ada.shred_tenant(&asked(), "acme", "acme").await, Kind::NeedsApproval);
-    let pending = olga.approvals(&control::ApprovalFilter::default()).await.unwrap().remove(0);
+    let filter = control::ApprovalFilter::default();
+    let pending = olga.approvals(&filter, &control::Slice::first()).await.unwrap().items.remove(0);
     assert_eq!(pending.summary, "destroy the key of the tenant acme");
     let id = model::ApprovalId(pending.id);
     olga.decide_approval(id, model::policy::Decision::Approve, None).await.unwrap();

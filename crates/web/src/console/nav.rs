@@ -31,7 +31,8 @@ impl Counts {
         let alerts = control.alerts(Some(AlertState::Open), &Slice { after: None, limit: MOST }).await?;
         let pending = ApprovalFilter { project: None, state: Some(ApprovalState::Pending) };
         let pending = control.approvals(&pending, &Slice { after: None, limit: MOST }).await?;
-        let approvals = pending.items.iter().filter(|asked| asked.waits_for.iter().any(|one| one == login)).count();
+        let approvals =
+            pending.items.iter().filter(|asked| asked.waits_for.iter().any(|one| one == login)).count();
         Ok(Self { alerts: alerts.items.len(), approvals })
     }
 }

@@ -133,6 +133,7 @@ pub(crate) fn act(act: &Act) -> &'static str {
         Act::Snapshot => "Take a snapshot",
         Act::Provision => "Make a tenant",
         Act::ArchiveTenant => "Archive a tenant",
+        Act::ShredTenant => "Shred a tenant",
         Act::DestroyEnvironment => "Destroy an environment",
         Act::SetSecret => "Set a secret",
         Act::ChangePolicy => "Change the policies",
@@ -167,6 +168,7 @@ pub(crate) fn action(action: &Action) -> &'static str {
     match action {
         Action::Snapshot => "Snapshot",
         Action::Backup => "Back up",
+        Action::Expire => "Drop old history",
         Action::Probe => "Probe",
     }
 }
