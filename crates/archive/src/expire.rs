@@ -19,6 +19,7 @@ mod sweep;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use daemon::telemetry::causes;
 use jiff::Timestamp;
 use model::retention::{Retention, Unsure, Why};
 use model::{BackupId, SnapshotId, TenantId};
@@ -218,7 +219,7 @@ impl TenantArchive {
             self.expire_unneeded(&look, how, &mut told)
         });
         if let Err(error) = done {
-            told.left_alone = Some(with_causes(&error));
+            told.left_alone = Some(causes(&error));
         }
         told
     }
@@ -273,18 +274,4 @@ fn grace(how: &Expire) -> jiff::SignedDuration {
 
 fn count(amounts: &mut BTreeMap<&'static str, Amount>, unneeded: &Unneeded) {
     amounts.entry(unneeded.kind.as_str()).or_default().add(unneeded.size);
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // What is passed on transparently says the same again.
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text += &format!(": {said}");
-        }
-        cause = error.source();
-    }
-    text
 }

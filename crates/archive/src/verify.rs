@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use daemon::telemetry::causes;
 use model::archive::{Backup, Lineage};
 use model::{LineageId, TenantId};
 use serde::Serialize;
@@ -178,7 +179,7 @@ impl Check<'_> {
             // A start that was broken off.
             Some(KeyError::Missing) if self.store.names(&archive.folder())?.is_empty() => {}
             Some(KeyError::Missing) => self.find(FlawKind::MissingKey, &path, "is not there"),
-            Some(_) => self.find(FlawKind::LockedKey, &path, with_causes(&error)),
+            Some(_) => self.find(FlawKind::LockedKey, &path, causes(&error)),
         }
         Ok(false)
     }
@@ -215,23 +216,13 @@ impl Check<'_> {
 
     /// A file that should be readable and is not.
     fn unreadable(&self, error: &FileError) {
-        self.find(FlawKind::Unreadable, &error.path, with_causes(error));
+        self.find(FlawKind::Unreadable, &error.path, causes(error));
     }
 }
 
 /// Bytes of the objects in a folder.
 fn stored(archive: &TenantArchive, folder: &Path) -> Result<u64, FileError> {
     Ok(archive.inner.store.walk(folder)?.iter().map(|(_, size)| size).sum())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A lineage as findings name it.

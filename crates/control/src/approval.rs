@@ -81,7 +81,7 @@ impl Control {
         drop(database);
         // Decided is decided; if telling the run fails, the reconciler does it.
         if let Err(error) = self.settle_approval(approval).await {
-            let error = crate::reconcile::causes(&error);
+            let error = daemon::telemetry::causes(&error);
             tracing::warn!(%approval, error, "the run was not told of its approval yet");
         }
         self.approval(approval).await

@@ -284,7 +284,7 @@ impl Control {
             Ok(values) => Redactor::of(&values.into_iter().map(|(_, value)| value).collect::<Vec<_>>()),
             Err(Error::Database(error)) => return Err(error.into()),
             Err(error) => {
-                let error = crate::reconcile::causes(&error);
+                let error = daemon::telemetry::causes(&error);
                 tracing::error!(error, "secrets cannot be read, so what their tenants say is withheld");
                 Redactor::Everything
             }

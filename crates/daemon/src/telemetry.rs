@@ -35,6 +35,21 @@ pub enum TelemetryError {
     Install { source: tracing_subscriber::util::TryInitError },
 }
 
+/// An error and what led to it, on a line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Some say already what led to them.
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text += &format!(": {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Sends this process's events to standard error from now on. `filter` is
 /// written as `info,router=debug`. To be called once.
 pub fn init(format: Format, filter: &str) -> Result<(), TelemetryError> {

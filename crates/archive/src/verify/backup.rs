@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use daemon::telemetry::causes;
 use model::archive::{Backup, Lineage};
 use model::lsn::Segment;
 
-use super::{Check, FlawKind, with_causes};
+use super::{Check, FlawKind};
 use crate::backup::{ExtractError, Manifest, check_packs};
 use crate::repository::TenantArchive;
 
@@ -19,7 +20,7 @@ impl Check<'_> {
             Err(_) if archive.was_removed(&path) => return self.read_bytes(backup.stored),
             // The record itself was read a moment ago.
             Err(error) => {
-                self.find(FlawKind::DamagedBackup, &path, with_causes(&error));
+                self.find(FlawKind::DamagedBackup, &path, causes(&error));
                 return self.read_bytes(backup.stored);
             }
         };
@@ -52,7 +53,7 @@ impl Check<'_> {
                     ExtractError::Data { pack, .. } | ExtractError::Damaged { pack, .. } => pack,
                     _ => "manifest",
                 };
-                self.find(FlawKind::DamagedBackup, &folder.join(pack), with_causes(&error));
+                self.find(FlawKind::DamagedBackup, &folder.join(pack), causes(&error));
             }
         }
         self.read_bytes(backup.stored - *counted.lock().unwrap_or_else(PoisonError::into_inner));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use daemon::telemetry::causes;
 use jiff::Timestamp;
 use model::archive::{History, Lineage, LineageHistory};
 use model::lsn::{Lsn, Segment};
@@ -57,7 +58,7 @@ impl Check<'_> {
                 flaw(FlawKind::DamagedRecord, path, &format!("cannot be parsed: {source}"))
             }
             Finding::Record(RecordError::File(error)) => {
-                let what = super::with_causes(&error);
+                let what = causes(&error);
                 flaw(FlawKind::Unreadable, error.path, &what)
             }
             Finding::Unknown(path) => flaw(FlawKind::Unknown, path, "is not part of a repository"),

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{Check, FlawKind, with_causes};
+use super::{Check, FlawKind};
 use crate::disk::{FileError, failed};
 use crate::filestore::{CopyFault, FileId, LIMIT, hash};
 use crate::object::is_damage;
 use crate::repository::TenantArchive;
+use daemon::telemetry::causes;
 
 impl Check<'_> {
     /// The folders of a tenant's filestore; others are findings.
@@ -44,7 +45,7 @@ impl Check<'_> {
                     continue;
                 }
                 Err(error) if is_damage(&error) => {
-                    self.find(FlawKind::WrongFile, &path, with_causes(&error));
+                    self.find(FlawKind::WrongFile, &path, causes(&error));
                     continue;
                 }
                 Err(error) => {

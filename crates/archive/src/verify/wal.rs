@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
+use daemon::telemetry::causes;
 use model::archive::Lineage;
 use model::lsn::{Segment, WalFile};
 
-use super::{Check, FlawKind, with_causes};
+use super::{Check, FlawKind};
 use crate::disk::FileError;
 use crate::object::is_damage;
 use crate::repository::TenantArchive;
@@ -71,7 +72,7 @@ impl Check<'_> {
             Ok(None) if matches!(file, WalFile::Partial(_)) => {}
             Ok(None) if archive.was_removed(path) => {}
             Ok(None) => self.find(FlawKind::MissingWal, path, "went away while it was to be read"),
-            Err(error) if is_damage(&error) => self.find(FlawKind::DamagedWal, path, with_causes(&error)),
+            Err(error) if is_damage(&error) => self.find(FlawKind::DamagedWal, path, causes(&error)),
             Err(error) => self.unreadable(&error),
         }
         None
@@ -158,7 +159,7 @@ impl Check<'_> {
                 };
                 self.find(FlawKind::WrongHistory, path, what);
             }
-            Err(error) => self.find(FlawKind::WrongHistory, path, with_causes(&error)),
+            Err(error) => self.find(FlawKind::WrongHistory, path, causes(&error)),
         }
     }
 }

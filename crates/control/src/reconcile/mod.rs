@@ -94,7 +94,7 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
             }
             Err(error) => {
                 control.metrics().reconcile_failed(name);
-                let error = causes(&error);
+                let error = daemon::telemetry::causes(&error);
                 // Said once, not at every turn.
                 match failing {
                     true => tracing::debug!(reconciler = name, error, "still failing"),
@@ -110,15 +110,4 @@ async fn repeat(reconciler: &Reconciler, control: Control, cancel: CancellationT
 /// What to log of an outcome: nothing when nothing was done.
 fn said<T: Debug + Default + PartialEq>(outcome: T) -> Option<String> {
     (outcome != T::default()).then(|| format!("{outcome:?}"))
-}
-
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
