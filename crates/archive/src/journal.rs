@@ -141,12 +141,12 @@ impl TenantArchive {
     }
 
     fn is_in_open_entry(&self, names: &[String]) -> Result<bool, RecordError> {
+        let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
         for (id, done) in self.journal_entries()? {
             if done || is_dead(id) {
                 continue;
             }
             let entry = self.read_record::<Journal>(&self.journal_path(&id.to_string()))?;
-            let wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
             if entry.is_some_and(|entry| entry.names().any(|name| wanted.contains(name.as_str()))) {
                 return Ok(true);
             }

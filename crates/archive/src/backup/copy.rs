@@ -341,8 +341,11 @@ impl Copy<'_> {
         let (mut at, mut stored, mut blocks) = (0, 0, Vec::new());
         // The databases that every cluster begins with are the same files thrice.
         let small = piece.length.is_none() && since.is_none() && (1..=CHUNK as u64).contains(&length);
+        let mut digest: Option<[u8; 32]> = None;
         let mut store = |bytes: &[u8]| {
-            hash.update(bytes);
+            if !small {
+                hash.update(bytes);
+            }
             stored += bytes.len() as u64;
             to.write_all(bytes).map_err(PieceError::Seal)
         };
@@ -366,9 +369,14 @@ impl Copy<'_> {
                     }
                 }
             }
-            if small && let Some(done) = self.there(chunk, here, known.map(|(_, file)| file)) {
-                self.tell(length);
-                return Ok(Some(done));
+            if small {
+                // The chunk is all of the file.
+                let new = Sha256::digest(&*chunk).into();
+                if let Some(done) = self.there(&new, length, here, known.map(|(_, file)| file)) {
+                    self.tell(length);
+                    return Ok(Some(done));
+                }
+                digest = Some(new);
             }
             if since.is_none() {
                 store(chunk)?;
@@ -376,20 +384,19 @@ impl Copy<'_> {
             at += chunk.len() as u64;
             self.tell(chunk.len() as u64);
         }
-        let sha256 = hash.finalize();
-        if small {
-            self.stored.lock().unwrap_or_else(PoisonError::into_inner).insert(sha256.into(), here);
+        if let Some(digest) = digest {
+            self.stored.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, here);
         }
-        let (Place { pack, offset }, sha256) = (here, hex::encode(sha256));
+        let sha256 = hex::encode(digest.unwrap_or_else(|| hash.finalize().into()));
+        let Place { pack, offset } = here;
         let part = Part { pack, offset, length: stored, at: piece.at, sha256, blocks };
         Ok(Some(Done { part, covers: length, base: since.is_some() }))
     }
 
     /// Whether the bytes of a whole file need not be stored: the base has it as
     /// it is, or another file of this backup is equal.
-    fn there(&self, bytes: &[u8], here: Place, known: Option<&Known>) -> Option<Done> {
-        let digest: [u8; 32] = Sha256::digest(bytes).into();
-        let (sha256, covers) = (hex::encode(digest), bytes.len() as u64);
+    fn there(&self, digest: &[u8; 32], covers: u64, here: Place, known: Option<&Known>) -> Option<Done> {
+        let sha256 = hex::encode(digest);
         let part = |Place { pack, offset }, length, sha256| Part {
             pack,
             offset,
@@ -401,7 +408,7 @@ impl Copy<'_> {
         if known.is_some_and(|known| known.size == covers && known.sha256.as_ref() == Some(&sha256)) {
             return Some(Done { part: part(here, 0, sha256), covers, base: true });
         }
-        let place = *self.stored.lock().unwrap_or_else(PoisonError::into_inner).get(&digest)?;
+        let place = *self.stored.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?;
         Some(Done { part: part(place, covers, sha256), covers, base: false })
     }
 

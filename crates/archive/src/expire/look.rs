@@ -172,7 +172,9 @@ impl Look {
 
     fn find(&mut self, archive: &TenantArchive, how: &Expire) -> Result<(), LeftAlone> {
         let folder = archive.folder();
-        let files = self.needed_files(how);
+        let since = self.lists_since(how);
+        let files = since.and_then(|since| self.needed_files(since));
+        let lists: HashMap<Uuid, &FileList> = self.lists.iter().map(|list| (list.id, list)).collect();
         let unfinished = self.unfinished(&folder, how);
         let mut unneeded = Vec::new();
         for object in &self.objects {
@@ -184,7 +186,11 @@ impl Look {
                 ["lineages", lineage, ref rest @ ..] => self.of_lineage(lineage, rest, &unfinished),
                 ["snapshots", id] => self.of_snapshot(id),
                 ["marks", id] => self.beside_snapshot(id, object, how),
-                ["lists", id] => self.of_list(id, object, how),
+                ["lists", id] => id
+                    .parse()
+                    .ok()
+                    .and_then(|id: Uuid| lists.get(&id))
+                    .and_then(|list| self.of_list(list, since, object, how)),
                 ["files", _, sha1] => self.of_file(sha1, object, files.as_ref()),
                 _ => return Err(LeftAlone::Finding(format!("{name} is unknown"))),
             };
@@ -253,11 +259,15 @@ impl Look {
         goes.then_some((Kind::Record, turn::BESIDE))
     }
 
-    fn of_list(&self, id: &str, object: &Stored, how: &Expire) -> Option<(Kind, u64)> {
-        let id: Uuid = id.parse().ok()?;
-        let list = self.lists.iter().find(|list| list.id == id)?;
-        let since = self.lists_since(how).unwrap_or(Timestamp::MIN);
-        let goes = !self.is_of_kept(list.id) && list.at < since && is_old(object.at, how);
+    fn of_list(
+        &self,
+        list: &FileList,
+        since: Option<Timestamp>,
+        object: &Stored,
+        how: &Expire,
+    ) -> Option<(Kind, u64)> {
+        let before = since.is_some_and(|since| list.at < since);
+        let goes = before && !self.is_of_kept(list.id) && is_old(object.at, how);
         goes.then_some((Kind::Record, turn::BESIDE))
     }
 
@@ -284,11 +294,10 @@ impl Look {
         before.map(|list| list.at).max()
     }
 
-    /// The files that something needs, and the time since which whatever was
-    /// stored is needed as well. None: nothing is known of older times, and all
-    /// are kept.
-    fn needed_files(&self, how: &Expire) -> Option<(HashSet<FileId>, Timestamp)> {
-        let since = self.lists_since(how)?;
+    /// The files that something needs, where lists tell of them `since` then,
+    /// and the time since which whatever was stored is needed as well. None:
+    /// what is older and needed is not known, and all are kept.
+    fn needed_files(&self, since: Timestamp) -> Option<(HashSet<FileId>, Timestamp)> {
         let mut named = HashSet::new();
         for list in &self.lists {
             if list.at >= since || self.is_of_kept(list.id) {
@@ -297,12 +306,12 @@ impl Look {
         }
         // What a point that is kept needs is not known without its list: all
         // that there was then is.
-        let listed: HashMap<Uuid, Timestamp> = self.lists.iter().map(|list| (list.id, list.at)).collect();
+        let listed: HashSet<Uuid> = self.lists.iter().map(|list| list.id).collect();
         let backups = self.history.backups.iter().filter(|it| self.kept.backups.contains_key(&it.id));
         let snapshots = self.history.snapshots.iter().filter(|it| self.kept.snapshots.contains_key(&it.id));
         let points = backups.map(|backup| (backup.id.0, backup.stopped_at));
         let points = points.chain(snapshots.map(|snapshot| (snapshot.id.0, snapshot.at)));
-        if points.into_iter().any(|(id, at)| at < since && !listed.contains_key(&id)) {
+        if points.into_iter().any(|(id, at)| at < since && !listed.contains(&id)) {
             return None;
         }
         Some((named, since.saturating_sub(SKEW).unwrap_or(Timestamp::MIN)))

@@ -249,19 +249,19 @@ fn remove_some(store: &Store, due: &[Unneeded], valid: Instant) -> Result<Vec<Un
 /// Two listings, one after the other: nothing may have gone, and what came must
 /// be new.
 fn agree(before: &[Stored], after: &[Stored], how: &Expire) -> Result<(), LeftAlone> {
-    let names = |objects: &[Stored]| -> HashSet<std::path::PathBuf> {
-        objects.iter().map(|object| object.path.clone()).collect()
-    };
-    let (first, second) = (names(before), names(after));
+    fn paths(objects: &[Stored]) -> HashSet<&Path> {
+        objects.iter().map(|object| object.path.as_path()).collect()
+    }
+    let (first, second) = (paths(before), paths(after));
     let told = |path: &Path| Err(LeftAlone::Listing(path.display().to_string()));
-    for object in before.iter().filter(|object| !second.contains(&object.path)) {
+    for object in before.iter().filter(|object| !second.contains(object.path.as_path())) {
         let name = object.path.display().to_string();
         // Superseded by a whole segment, or dropped with a backup that failed.
         if !name.ends_with(".partial") && !name.contains("/backups/") {
             return told(&object.path);
         }
     }
-    for object in after.iter().filter(|object| !first.contains(&object.path)) {
+    for object in after.iter().filter(|object| !first.contains(object.path.as_path())) {
         let here = Timestamp::now().duration_since(object.at);
         if here > jiff::SignedDuration::from_hours(2) && is_old(object.at, how) {
             return told(&object.path);

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use daemon::fault;
@@ -37,7 +37,7 @@ pub(crate) struct FileList {
 /// The files of the newest whole list and of what was noted since; None: there
 /// is no list yet.
 #[derive(Default)]
-pub(super) struct Named(Option<(Option<HashSet<FileId>>, Instant)>);
+pub(super) struct Named(Option<(Option<Arc<HashSet<FileId>>>, Instant)>);
 
 impl TenantArchive {
     pub(crate) fn list_path(&self, id: Uuid) -> PathBuf {
@@ -69,9 +69,9 @@ impl TenantArchive {
         let missing = self.not_to_be_counted_on(&new)?;
         let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
         let named = match (whole, before) {
-            (true, _) => Some(files.iter().copied().collect()),
+            (true, _) => Some(Arc::new(files.iter().copied().collect())),
             (false, Some(mut before)) => {
-                before.extend(files.iter().copied());
+                Arc::make_mut(&mut before).extend(files.iter().copied());
                 Some(before)
             }
             (false, None) => None,
@@ -125,7 +125,7 @@ impl TenantArchive {
         Ok(self.write_list(Uuid::now_v7(), vec![file], false)?.is_empty())
     }
 
-    fn named(&self) -> Result<Option<HashSet<FileId>>, RecordError> {
+    fn named(&self) -> Result<Option<Arc<HashSet<FileId>>>, RecordError> {
         {
             let known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((named, at)) = &known.named.0
@@ -146,10 +146,10 @@ impl TenantArchive {
                 break;
             }
         }
-        let named = found.then_some(files);
+        let named = found.then(|| Arc::new(files));
         let mut known = self.shared.files.lock().unwrap_or_else(PoisonError::into_inner);
-        known.named.0 = Some((named, Instant::now()));
-        Ok(known.named.0.as_ref().and_then(|(named, _)| named.clone()))
+        known.named.0 = Some((named.clone(), Instant::now()));
+        Ok(named)
     }
 
     pub(crate) fn read_lists(&self) -> Result<Vec<FileList>, RecordError> {
