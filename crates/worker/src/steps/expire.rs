@@ -10,11 +10,10 @@ use model::tenant::TenantState;
 use model::{ClusterId, LineageId, TenantId};
 use protocol::internal::{Fact, SnapshotTerms, TenantWork};
 
-use super::{clear_leftovers, snapshot};
+use super::{clear_leftovers, drop_cell, lineages, snapshot};
 use crate::cell::Card;
 use crate::failure::{Doing, Failure};
-use crate::host::{Host, blocking, remove_folder};
-use crate::layout::{cell_program, odoo_program};
+use crate::host::{Host, blocking};
 use crate::report::Run;
 
 /// How long something is not needed before it is removed.
@@ -29,20 +28,12 @@ pub async fn execute(
     let archived = tenant.state == TenantState::Archived;
     let keep: Vec<LineageId> = tenant.placed.iter().map(|placed| placed.lineage).collect();
     clear_leftovers(host, run, tenant.tenant, &keep).await?;
-    let folder = host.layout.tenant(tenant.tenant);
-    // A tenant that was never made has no folder.
-    for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-        let entry = entry.doing("list the tenant's cells")?;
-        let Some(lineage) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for lineage in lineages(host, tenant.tenant)? {
         let Some(card) = Card::read(&host.layout, tenant.tenant, lineage) else { continue };
         if !clusters.contains(&card.cluster) || keep.contains(&lineage) && !archived {
             continue;
         }
-        for program in [odoo_program(lineage), cell_program(lineage)] {
-            host.clear_program(&program).await?;
-        }
-        remove_folder(&entry.path())?;
-        remove_folder(&host.layout.socket_dir(lineage))?;
+        drop_cell(host, tenant.tenant, lineage).await?;
         run.info(format!("Dropped the cell of lineage {lineage}"));
     }
     for &cluster in clusters {

@@ -12,7 +12,7 @@ mod snapshot;
 
 use std::fs;
 
-use model::TenantId;
+use model::{LineageId, TenantId};
 use protocol::internal::{Fact, Work};
 
 use crate::cell::Card;
@@ -64,6 +64,28 @@ pub async fn stop(host: &Host, work: &Work) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The lineages that have a folder on this host. A tenant that was never made
+/// has none.
+fn lineages(host: &Host, tenant: TenantId) -> Result<Vec<LineageId>, Failure> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(host.layout.tenant(tenant)).into_iter().flatten() {
+        let entry = entry.doing("list the tenant's cells")?;
+        found.extend(entry.file_name().to_str().and_then(|name| name.parse::<LineageId>().ok()));
+    }
+    Ok(found)
+}
+
+/// Ends whatever runs of a lineage, and removes its cell and its Odoo's folder.
+async fn drop_cell(host: &Host, tenant: TenantId, lineage: LineageId) -> Result<(), Failure> {
+    for program in [odoo_program(lineage), recovery_program(lineage), cell_program(lineage)] {
+        host.clear_program(&program).await?;
+    }
+    host.archive.close(&host.layout.archive_socket(lineage));
+    host.archive.close(&host.layout.files_socket(lineage));
+    remove_folder(&host.layout.lineage(tenant, lineage))?;
+    remove_folder(&host.layout.socket_dir(lineage))
+}
+
 /// Removes what an attempt that was killed left of cells that were never
 /// served: neither the one that the tenant points at, nor a fenced one, nor
 /// `keep`.
@@ -71,25 +93,15 @@ async fn clear_leftovers(
     host: &Host,
     run: &Run,
     tenant: TenantId,
-    keep: &[model::LineageId],
+    keep: &[LineageId],
 ) -> Result<(), Failure> {
-    let folder = host.layout.tenant(tenant);
-    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
-    for entry in entries {
-        let entry = entry.doing("look for leftovers")?;
-        let Some(lineage) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+    for lineage in lineages(host, tenant)? {
         if keep.contains(&lineage) || host.layout.fenced(tenant, lineage).exists() {
             continue;
         }
         run.info(format!("Clearing away lineage {lineage}, which an earlier attempt left unfinished"));
-        for program in [odoo_program(lineage), recovery_program(lineage), cell_program(lineage)] {
-            host.clear_program(&program).await?;
-        }
-        host.archive.close(&host.layout.archive_socket(lineage));
-        host.archive.close(&host.layout.files_socket(lineage));
         let card = Card::read(&host.layout, tenant, lineage);
-        remove_folder(&host.layout.lineage(tenant, lineage))?;
-        remove_folder(&host.layout.socket_dir(lineage))?;
+        drop_cell(host, tenant, lineage).await?;
         if let Some(card) = card {
             // Unknown to control if the attempt had not come so far.
             let dropped = run.record(Fact::ClusterDropped { cluster: card.cluster }).await;

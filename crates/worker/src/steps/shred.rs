@@ -3,12 +3,12 @@
 //! that says so. Broken off anywhere, it is done again.
 
 use daemon::fault;
-use model::{ClusterId, LineageId};
+use model::ClusterId;
 use protocol::internal::{Fact, TenantWork};
 
+use super::{drop_cell, lineages};
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, blocking, remove_folder};
-use crate::layout::{cell_program, odoo_program, recovery_program};
 use crate::report::Run;
 
 pub async fn execute(
@@ -25,22 +25,11 @@ pub async fn execute(
     run.progress(0.3, format!("The key of {} was destroyed {}", tenant.name, shredded.at));
     fault::reach("shred.key").await;
 
-    let folder = host.layout.tenant(id);
-    for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-        let entry = entry.doing("list the tenant's cells")?;
-        let Some(lineage) = entry.file_name().to_str().and_then(|name| name.parse::<LineageId>().ok()) else {
-            continue;
-        };
-        for program in [odoo_program(lineage), recovery_program(lineage), cell_program(lineage)] {
-            host.clear_program(&program).await?;
-        }
-        host.archive.close(&host.layout.archive_socket(lineage));
-        host.archive.close(&host.layout.files_socket(lineage));
-        remove_folder(&entry.path())?;
-        remove_folder(&host.layout.socket_dir(lineage))?;
+    for lineage in lineages(host, id)? {
+        drop_cell(host, id, lineage).await?;
         run.info(format!("Removed the cell of lineage {lineage}"));
     }
-    remove_folder(&folder)?;
+    remove_folder(&host.layout.tenant(id))?;
     fault::reach("shred.cells").await;
     for &cluster in clusters {
         run.record(Fact::ClusterDropped { cluster }).await?;
