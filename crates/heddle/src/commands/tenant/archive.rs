@@ -23,14 +23,11 @@ pub struct Archive {
 impl Archive {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let api = context.api()?;
-        // Its name is asked for once more: there is no way back.
         let name = match self.confirm {
             Some(name) => name,
             None => {
-                let tenant = api.tenant(&self.tenant).await?;
-                context.output.note(super::show::text(&tenant));
-                let hint = format!("nothing was changed; add --confirm {} to archive it", tenant.name);
-                context.ask("There is no way back. The tenant's name, to go on:", "archiving", &hint)?
+                let warning = "There is no way back.";
+                super::typed_name(context, &api, &self.tenant, warning, ("archiving", "archive")).await?
             }
         };
         let mut tenant = api.archive_tenant(&self.tenant, &name).await?;

@@ -46,6 +46,21 @@ impl Command {
     }
 }
 
+/// The tenant's name once more, typed below what it is, with a warning of what
+/// is about to be done: `verb`, which `what` is a noun of.
+async fn typed_name(
+    context: &Context,
+    api: &Api,
+    tenant: &str,
+    warning: &str,
+    (what, verb): (&str, &str),
+) -> Result<String, Failure> {
+    let tenant = api.tenant(tenant).await?;
+    context.output.note(show::text(&tenant));
+    let hint = format!("nothing was changed; add --confirm {} to {verb} it", tenant.name);
+    context.ask(&format!("{warning} The tenant's name, to go on:"), what, &hint)
+}
+
 /// Waits until the worker has seen the tenant's Odoo in that state; two
 /// minutes at most.
 pub async fn until(api: &Api, name: &str, wanted: Serving) -> Result<Tenant, Failure> {

@@ -33,11 +33,8 @@ impl Shred {
         let name = match self.confirm {
             Some(name) => name,
             None => {
-                let tenant = api.tenant(&self.tenant).await?;
-                context.output.note(super::show::text(&tenant));
-                let hint = format!("nothing was changed; add --confirm {} to shred it", tenant.name);
-                let question = "Nothing of it can be read again, ever. The tenant's name, to go on:";
-                context.ask(question, "shredding", &hint)?
+                let warning = "Nothing of it can be read again, ever.";
+                super::typed_name(context, &api, &self.tenant, warning, ("shredding", "shred")).await?
             }
         };
         let mut run = api.shred_tenant(&self.tenant, &name).await?;
