@@ -1,26 +1,14 @@
 //! Policies and what they ask for, as operations of control: acts without a run.
 
-use control::{ApprovalFilter, Control, Kind, Principal, Slice};
+use control::{ApprovalFilter, Control, Kind, Slice};
 use model::access::Role;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::Stage;
 use model::run::{RunKind, RunState};
-use model::{ApprovalId, PolicyId, RunId, UserId};
+use model::{ApprovalId, PolicyId, RunId};
 use protocol::api::{NewEnvironment, NewPolicy, NewSnapshot, PolicyTerms, SecretsOf};
-use uuid::Uuid;
 
-use crate::platform::{Platform, asked, new_tenant, refused};
-
-async fn somebody(platform: &Platform, login: &str, role: Role) -> Control {
-    let user = UserId(Uuid::now_v7());
-    let sql = format!(
-        "INSERT INTO ops.users (id, login) VALUES ('{user}', '{login}');
-         INSERT INTO ops.project_members (project_id, user_id, role)
-             SELECT id, '{user}', '{role}' FROM ops.projects WHERE name = 'demo'"
-    );
-    platform.sql(&sql).await;
-    platform.control.acting_as(&Principal::user(user))
-}
+use crate::platform::{Platform, asked, new_tenant, refused, somebody};
 
 struct Team {
     platform: Platform,

@@ -1,6 +1,6 @@
 //! People, and what the database lets each of them do.
 
-use control::{Control, Kind, Principal, Slice};
+use control::{Kind, Principal, Slice};
 use jiff::Timestamp;
 use model::access::{Permission, Role};
 use model::{ApiKeyId, ProjectId, UserId};
@@ -8,21 +8,7 @@ use protocol::api::{NewProject, NewSnapshot};
 use protocol::people::{NewApiKey, NewUser, SetMember};
 use uuid::Uuid;
 
-use crate::platform::{Platform, asked, new_build, new_tenant, refused};
-
-/// A member of the project `demo`, or of nothing, by SQL.
-async fn somebody(platform: &Platform, login: &str, role: Option<Role>) -> Control {
-    let user = UserId(Uuid::now_v7());
-    platform.sql(&format!("INSERT INTO ops.users (id, login) VALUES ('{user}', '{login}')")).await;
-    if let Some(role) = role {
-        let sql = format!(
-            "INSERT INTO ops.project_members (project_id, user_id, role)
-             SELECT id, '{user}', '{role}' FROM ops.projects WHERE name = 'demo'"
-        );
-        platform.sql(&sql).await;
-    }
-    platform.control.acting_as(&Principal::user(user))
-}
+use crate::platform::{Platform, asked, new_build, new_tenant, refused, somebody};
 
 #[tokio::test]
 async fn members_see_their_project_and_nobody_else_does() {

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use control::{Asked, Control, Error, Kind, Refusal, Requester, Settings};
+use control::{Asked, Control, Error, Kind, Principal, Refusal, Requester, Settings};
 use jiff::Timestamp;
+use model::access::Role;
 use model::archive::{Activation, Backup, Fork, Lineage};
 use model::lsn::{Lsn, SegmentSize, Timeline};
 use model::restore::{Plan, Stop, WalRange};
 use model::run::RunKind;
 use model::{
     BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
-    WorkerId,
+    UserId, WorkerId,
 };
 use protocol::api::{NewBuild, NewEnvironment, NewProject, NewTenant, RestorePlan};
 use protocol::internal::{Claim, Claimed, Fact, Finish, Outcome, Placed, Recorded, Register, Report, Work};
+use uuid::Uuid;
 
 use crate::scratch::Scratch;
 
@@ -188,6 +190,20 @@ impl Platform {
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
+}
+
+/// A member of the project `demo`, or of nothing, by SQL.
+pub async fn somebody(platform: &Platform, login: &str, role: impl Into<Option<Role>>) -> Control {
+    let user = UserId(Uuid::now_v7());
+    platform.sql(&format!("INSERT INTO ops.users (id, login) VALUES ('{user}', '{login}')")).await;
+    if let Some(role) = role.into() {
+        let sql = format!(
+            "INSERT INTO ops.project_members (project_id, user_id, role)
+             SELECT id, '{user}', '{role}' FROM ops.projects WHERE name = 'demo'"
+        );
+        platform.sql(&sql).await;
+    }
+    platform.control.acting_as(&Principal::user(user))
 }
 
 pub async fn register(control: &Control, name: &str) -> WorkerId {

@@ -1,10 +1,9 @@
 //! What is kept, as control says it and as workers report it; and tenants that
 //! are shredded.
 
+use control::Kind;
 use control::reconcile::{cluster, snapshot};
-use control::{Kind, Principal};
 use jiff::{SignedDuration, Timestamp};
-use model::UserId;
 use model::access::Role;
 use model::policy::Act;
 use model::retention::Retention;
@@ -13,26 +12,14 @@ use model::schedule::Action;
 use model::snapshot::SnapshotState;
 use protocol::api::{NewPolicy, NewSchedule, NewSnapshot};
 use protocol::internal::{Fact, Outcome, SnapshotTerms, Work};
-use uuid::Uuid;
 
-use crate::platform::{Platform, Served, asked, ready, refused};
+use crate::platform::{Platform, Served, asked, ready, refused, somebody};
 
 async fn served() -> (Platform, Served) {
     let platform = Platform::new().await;
     platform.environment().await;
     let served = platform.tenant("acme").await;
     (platform, served)
-}
-
-async fn somebody(platform: &Platform, login: &str, role: Role) -> control::Control {
-    let user = UserId(Uuid::now_v7());
-    let sql = format!(
-        "INSERT INTO ops.users (id, login) VALUES ('{user}', '{login}');
-         INSERT INTO ops.project_members (project_id, user_id, role)
-             SELECT id, '{user}', '{role}' FROM ops.projects WHERE name = 'demo'"
-    );
-    platform.sql(&sql).await;
-    platform.control.acting_as(&Principal::user(user))
 }
 
 #[tokio::test]
