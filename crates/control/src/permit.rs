@@ -2,6 +2,8 @@
 //! is asked here first is only asked so that the refusal says what is missing
 //! and who can give it.
 
+use std::collections::BTreeSet;
+
 use database::{On, Role};
 use model::access::{Permission, Role as Member};
 use model::run::RunKind;
@@ -23,7 +25,14 @@ impl Control {
         }
     }
 
-    /// The same in an environment (`PROJECT/NAME` or id).
+    /// The names of the projects in which whoever acts has a permission.
+    pub async fn projects_where(&self, permission: Permission) -> Result<BTreeSet<String>> {
+        let database = self.database().await?;
+        let asked = (database.claims().role == Role::User).then_some(permission);
+        Ok(database::access::projects(&database, asked).await?.into_iter().collect())
+    }
+
+    /// Whether it has one in an environment (`PROJECT/NAME` or id).
     pub async fn may_in(&self, environment: &str, permission: Permission) -> Result<bool> {
         let database = self.database().await?;
         match database::environment::find(&database, environment).await? {

@@ -12,8 +12,8 @@ use model::alert::{AlertKind, AlertState};
 use protocol::api::Alert;
 use serde::Deserialize;
 
-use super::list::{address, piece, with_permission};
-use super::session::{Bound, Posted, Turned, Visitor};
+use super::list::{address, piece};
+use super::session::{Bound, Nothing, Posted, Turned, Visitor};
 use super::{Frame, Notice, asked, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -61,9 +61,7 @@ impl AlertsPage {
                 page.next.map(|next| address("/alerts", &[("state", wanted.as_str()), ("after", &next)]));
             pieces.push((wanted, page.items, older));
         }
-        let open = pieces.iter().filter(|(state, ..)| *state == AlertState::Open);
-        let projects = open.flat_map(|(_, alerts, _)| alerts).filter_map(|alert| alert.project.as_deref());
-        let operates = with_permission(control, projects, Permission::Operate).await?;
+        let operates = control.projects_where(Permission::Operate).await?;
         let operator = control.is_operator().await?;
         Ok(Self { frame, which, pieces, operates, operator, visitor: who.to_string(), notice })
     }
@@ -137,9 +135,6 @@ pub(crate) async fn live(
         }
     })
 }
-
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
 
 /// `POST /alerts/{alert}/acknowledge`
 pub(crate) async fn acknowledge(

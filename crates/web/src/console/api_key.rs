@@ -11,19 +11,12 @@ use model::access::Permission;
 use protocol::people::{ApiKey, CreatedApiKey, NewApiKey};
 use serde::Deserialize;
 
-use super::list::{address, piece, projects};
-use super::session::{Bound, Posted, Turned, Visitor};
+use super::list::{Of, address, piece, projects};
+use super::session::{Bound, Nothing, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
 use crate::failure::{Answer, Failure};
-
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Of {
-    #[serde(default)]
-    project: String,
-    after: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "keys.html")]
@@ -45,8 +38,7 @@ impl KeysPage {
 /// `GET /keys`
 pub(crate) async fn list(Bound(state): Bound, visitor: Visitor, Query(of): Query<Of>) -> Answer<Response> {
     let control = &state.control;
-    let project = Some(of.project.as_str()).filter(|project| !project.is_empty());
-    let page = control.api_keys(project, &piece(of.after.as_deref())?).await?;
+    let page = control.api_keys(of.project(), &piece(of.after.as_deref())?).await?;
     let next = page.next.map(|next| address("/keys", &[("project", &of.project), ("after", &next)]));
     let (frame, projects) = (visitor.frame("/keys"), projects(control).await?);
     html(&KeysPage { frame, projects, project: of.project, keys: page.items, next, now: Timestamp::now() })
@@ -69,9 +61,6 @@ pub(crate) async fn page(
     let key = state.control.api_key(id).await?;
     html(&KeyPage { frame: visitor.frame("/keys"), key, now: Timestamp::now() })
 }
-
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
 
 /// `POST /keys/{key}/revoke`. Whoever sees a key may revoke it.
 pub(crate) async fn revoke(

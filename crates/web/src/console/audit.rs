@@ -13,7 +13,7 @@ use protocol::audit::{AuditHead, AuditRow};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::list::{address, piece, projects, with_permission};
+use super::list::{address, piece, projects};
 use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
@@ -180,15 +180,13 @@ impl AuditPage {
 /// Of the projects that the visitor administers and, for who runs the
 /// installation, of what belongs to none.
 async fn chains(control: &Control) -> Answer<Vec<(String, String)>> {
-    let projects = projects(control).await?;
     let named = |project: &String| (project.clone(), project.clone());
     if control.is_operator().await? {
-        let mut chains: Vec<_> = projects.iter().map(named).collect();
+        let mut chains: Vec<_> = projects(control).await?.iter().map(named).collect();
         chains.push((PLATFORM.to_owned(), "The installation itself".to_owned()));
         return Ok(chains);
     }
-    let read = with_permission(control, projects.iter().map(String::as_str), Permission::Administer).await?;
-    Ok(read.iter().map(named).collect())
+    Ok(control.projects_where(Permission::Administer).await?.iter().map(named).collect())
 }
 
 async fn head(control: &Control, project: &str) -> Answer<Option<AuditHead>> {

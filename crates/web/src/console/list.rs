@@ -1,16 +1,30 @@
 //! What lists have in common: pieces that go on where the last ended, and the
 //! choice of a project.
 
-use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use control::{Control, Slice};
-use model::access::Permission;
+use serde::Deserialize;
 
 use crate::failure::{Answer, Failure};
 
 /// Rows on a page.
 const LENGTH: u32 = 50;
+
+/// Of which project a list is, and from where on.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Of {
+    /// Nothing: of all.
+    #[serde(default)]
+    pub project: String,
+    pub after: Option<String>,
+}
+
+impl Of {
+    pub fn project(&self) -> Option<&str> {
+        Some(self.project.as_str()).filter(|project| !project.is_empty())
+    }
+}
 
 /// The piece after a place; None, or nothing: the first.
 pub(crate) fn piece<C: FromStr>(after: Option<&str>) -> Answer<Slice<C>> {
@@ -46,21 +60,6 @@ pub(crate) fn address(path: &str, filters: &[(&str, &str)]) -> String {
 pub(crate) async fn projects(control: &Control) -> Answer<Vec<String>> {
     let projects = control.projects(&Slice::first()).await?.items;
     Ok(projects.into_iter().map(|project| project.name).collect())
-}
-
-/// Those of the projects in which the visitor has a permission.
-pub(crate) async fn with_permission<'a>(
-    control: &Control,
-    projects: impl Iterator<Item = &'a str>,
-    permission: Permission,
-) -> Answer<BTreeSet<String>> {
-    let mut allowed = BTreeSet::new();
-    for project in projects.collect::<BTreeSet<_>>() {
-        if control.may(project, permission).await? {
-            allowed.insert(project.to_owned());
-        }
-    }
-    Ok(allowed)
 }
 
 #[cfg(test)]

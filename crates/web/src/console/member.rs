@@ -10,19 +10,12 @@ use protocol::api::Environment;
 use protocol::people::{Member, SetMember};
 use serde::Deserialize;
 
-use super::list::{address, piece, projects};
+use super::list::{Of, address, piece, projects};
 use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
 use crate::failure::{Answer, Failure};
-
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Of {
-    #[serde(default)]
-    project: String,
-    after: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "members.html")]

@@ -3,9 +3,8 @@
 use askama::Template;
 use axum::response::Response;
 use protocol::api::Policy;
-use serde::Deserialize;
 
-use super::list::projects;
+use super::list::{Of, projects};
 use super::session::{Bound, Visitor};
 use super::{Frame, html, show};
 use crate::extract::Query;
@@ -26,16 +25,9 @@ impl PoliciesPage {
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Of {
-    #[serde(default)]
-    project: String,
-}
-
 /// `GET /policies`
 pub(crate) async fn list(Bound(state): Bound, visitor: Visitor, Query(of): Query<Of>) -> Answer<Response> {
-    let project = Some(of.project.as_str()).filter(|project| !project.is_empty());
-    let policies = state.control.policies(project).await?;
+    let policies = state.control.policies(of.project()).await?;
     let projects = projects(&state.control).await?;
     html(&PoliciesPage { frame: visitor.frame("/approvals"), projects, project: of.project, policies })
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::list::{address, piece};
-use super::session::{Bound, Posted, Turned, Visitor};
+use super::session::{Bound, Nothing, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -207,9 +207,6 @@ pub(crate) async fn live(
     };
     Ok(live::run(state.control, id, after, closing, Some(live::SESSION_CHECK), write))
 }
-
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
 
 /// `POST /runs/{run}/cancel`
 pub(crate) async fn cancel(

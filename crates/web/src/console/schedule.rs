@@ -9,7 +9,7 @@ use model::schedule::CatchUp;
 use protocol::api::{ChangeSchedule, MaintenanceWindow, Schedule, ScheduledTime};
 use serde::Deserialize;
 
-use super::list::{address, piece, projects};
+use super::list::{Of, address, piece, projects};
 use super::session::{Bound, Posted, Turned, Visitor};
 use super::{Frame, Notice, asked, html, html_with, once, show};
 use crate::WebState;
@@ -18,13 +18,6 @@ use crate::failure::{Answer, Failure};
 
 /// So many coming times are shown.
 const TIMES: u32 = 10;
-
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Of {
-    #[serde(default)]
-    project: String,
-    after: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "schedules.html")]
@@ -46,9 +39,8 @@ impl SchedulesPage {
 /// `GET /schedules`
 pub(crate) async fn list(Bound(state): Bound, visitor: Visitor, Query(of): Query<Of>) -> Answer<Response> {
     let control = &state.control;
-    let project = Some(of.project.as_str()).filter(|project| !project.is_empty());
-    let page = control.schedules(project, &piece(of.after.as_deref())?).await?;
-    let windows = control.maintenance_windows(project, &Slice::first()).await?.items;
+    let page = control.schedules(of.project(), &piece(of.after.as_deref())?).await?;
+    let windows = control.maintenance_windows(of.project(), &Slice::first()).await?.items;
     let next = page.next.map(|next| address("/schedules", &[("project", &of.project), ("after", &next)]));
     let (frame, projects) = (visitor.frame("/schedules"), projects(control).await?);
     html(&SchedulesPage { frame, projects, project: of.project, schedules: page.items, next, windows })

@@ -127,6 +127,10 @@ pub(crate) struct Posted<T> {
     counts: Counts,
 }
 
+/// A form without fields of its own: a button.
+#[derive(serde::Deserialize)]
+pub(crate) struct Nothing {}
+
 impl<T> Posted<T> {
     pub fn frame(&self, section: &'static str) -> Frame {
         Frame::new(&self.session, self.counts, section)

@@ -7,7 +7,7 @@ use protocol::people::{NewUser, OneTimePassword, User};
 use serde::Deserialize;
 
 use super::list::{address, piece};
-use super::session::{Bound, Posted, Turned, Visitor};
+use super::session::{Bound, Nothing, Posted, Turned, Visitor};
 use super::{Frame, Notice, html, html_with, show};
 use crate::WebState;
 use crate::extract::{Path, Query};
@@ -125,9 +125,6 @@ async fn after_change(
     let (status, notice) = Notice::of(error.into())?;
     Ok(html_with(status, &UserPage::load(state, frame, login, Some(notice)).await?)?)
 }
-
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
 
 /// `POST /users/{login}/disable`
 pub(crate) async fn disable(
