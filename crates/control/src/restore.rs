@@ -148,7 +148,7 @@ impl Control {
             );
         }
         if at < first {
-            let days = self.settings().retention_days;
+            let days = self.settings().retention.days;
             let detail = format!(
                 "{at} is before what is kept of {}: every second of {days} days, and nothing before its first backup",
                 tenant.name

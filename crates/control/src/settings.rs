@@ -12,12 +12,8 @@ pub struct Settings {
     pub base_domain: String,
     /// Stands in tenants' addresses; 80 is left out.
     pub router_port: u16,
-    /// Days for which every second of a tenant is kept.
-    pub retention_days: u32,
-    /// Days, weeks and months before those, of each of which the last backup is kept.
-    pub keep_daily: u32,
-    pub keep_weekly: u32,
-    pub keep_monthly: u32,
+    /// What is kept of a tenant's history.
+    pub retention: Retention,
     /// A tenant's history is looked through again for what is not kept any more
     /// this long after the last time.
     pub expire_every: Duration,
@@ -59,10 +55,7 @@ impl Default for Settings {
         Self {
             base_domain: "localhost".into(),
             router_port: 8080,
-            retention_days: Retention::default().days,
-            keep_daily: Retention::default().daily,
-            keep_weekly: Retention::default().weekly,
-            keep_monthly: Retention::default().monthly,
+            retention: Retention::default(),
             expire_every: Duration::from_secs(24 * 60 * 60),
             lease: Duration::from_secs(10),
             to_begin: crate::reconcile::lease::TO_BEGIN,
@@ -79,23 +72,6 @@ impl Default for Settings {
             alerts: model::alert::Thresholds::default(),
             metrics_tenants: 0,
             version: env!("CARGO_PKG_VERSION").into(),
-        }
-    }
-}
-
-impl Settings {
-    /// For how long every second is kept.
-    pub(crate) fn retention(&self) -> Duration {
-        self.kept().window()
-    }
-
-    /// All that is kept.
-    pub(crate) fn kept(&self) -> Retention {
-        Retention {
-            days: self.retention_days,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
         }
     }
 }

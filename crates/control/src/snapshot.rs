@@ -117,7 +117,7 @@ impl Control {
 
     pub(crate) fn expiry(&self, now: Timestamp, asked: Option<Timestamp>) -> Result<Timestamp> {
         match asked {
-            None => Ok(now.checked_add(self.settings().retention()).unwrap_or(Timestamp::MAX)),
+            None => Ok(now.checked_add(self.settings().retention.window()).unwrap_or(Timestamp::MAX)),
             Some(at) if at <= now => {
                 Err(Refusal::invalid(format!("the expiry {at} is not in the future")).into())
             }

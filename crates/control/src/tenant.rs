@@ -205,28 +205,15 @@ impl Control {
     pub async fn archive_tenant(&self, tenant: &str, confirmed_name: &str) -> Result<Tenant> {
         let mut connection = self.database().await?;
         let tenant = find(&connection, tenant).await?;
-        if confirmed_name != tenant.name {
-            return Err(Refusal::invalid(format!("{confirmed_name:?} is not the name of {}", tenant.name))
-                .hint("archiving takes a tenant out of service for good; type its name to confirm")
-                .into());
-        }
+        let hint = "archiving takes a tenant out of service for good; type its name to confirm";
+        is_named(&tenant, confirmed_name, hint)?;
         self.permit_change(&connection, &tenant, "archive").await?;
         if tenant.state == TenantState::Archived {
             return Ok(self.shown(tenant));
         }
         let summary = format!("archive the tenant {}", tenant.name);
-        let approval = self
-            .granted(
-                &connection,
-                &Doing {
-                    act: Act::ArchiveTenant,
-                    project: tenant.project_id,
-                    environment: Some(tenant.environment_id),
-                    subject: tenant.id.to_string(),
-                    summary: &summary,
-                },
-            )
-            .await?;
+        let doing = doing(&tenant, Act::ArchiveTenant, &summary);
+        let approval = self.granted(&connection, &doing).await?;
         let transaction = database::begin(&mut connection).await?;
         use_up(&transaction, approval).await?;
         archive(&transaction, &tenant, "its tenant was archived").await?;
@@ -241,11 +228,8 @@ impl Control {
     pub async fn shred_tenant(&self, asked: &Asked, tenant: &str, confirmed_name: &str) -> Result<Run> {
         let mut connection = self.database().await?;
         let tenant = find(&connection, tenant).await?;
-        if confirmed_name != tenant.name {
-            return Err(Refusal::invalid(format!("{confirmed_name:?} is not the name of {}", tenant.name))
-                .hint("nothing that is shredded can be read again; type its name to confirm")
-                .into());
-        }
+        let hint = "nothing that is shredded can be read again; type its name to confirm";
+        is_named(&tenant, confirmed_name, hint)?;
         let what = format!("shred {}", tenant.name);
         let project = tenant.environment.split('/').next().unwrap_or_default();
         self.permit(&connection, tenant.project_id, project, Permission::Administer, &what).await?;
@@ -255,18 +239,8 @@ impl Control {
         }
         may_be_shredded(&tenant)?;
         let summary = format!("destroy the key of the tenant {}", tenant.name);
-        let approval = self
-            .granted(
-                &connection,
-                &Doing {
-                    act: Act::ShredTenant,
-                    project: tenant.project_id,
-                    environment: Some(tenant.environment_id),
-                    subject: tenant.id.to_string(),
-                    summary: &summary,
-                },
-            )
-            .await?;
+        let doing = doing(&tenant, Act::ShredTenant, &summary);
+        let approval = self.granted(&connection, &doing).await?;
         let transaction = database::begin(&mut connection).await?;
         use_up(&transaction, approval).await?;
         let queued = once.queue(&transaction, tenant.project_id, About::Shred(tenant.id), json!({})).await?;
@@ -319,6 +293,24 @@ impl Control {
     }
 }
 
+/// Refuses a name that was typed to confirm, and is another's.
+fn is_named(tenant: &database::tenant::Tenant, name: &str, hint: &str) -> Result<(), Refusal> {
+    if name == tenant.name.as_str() {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!("{name:?} is not the name of {}", tenant.name)).hint(hint))
+}
+
+fn doing<'a>(tenant: &database::tenant::Tenant, act: Act, summary: &'a str) -> Doing<'a> {
+    Doing {
+        act,
+        project: tenant.project_id,
+        environment: Some(tenant.environment_id),
+        subject: tenant.id.to_string(),
+        summary,
+    }
+}
+
 /// Refuses a tenant that is still served, or that nothing is left of.
 pub(crate) fn may_be_shredded(tenant: &database::tenant::Tenant) -> Result<(), Refusal> {
     let name = &tenant.name;
@@ -366,7 +358,7 @@ pub(crate) fn restorable_from(
     first_backup: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let window = now.checked_sub(settings.retention()).unwrap_or(Timestamp::MIN);
+    let window = now.checked_sub(settings.retention.window()).unwrap_or(Timestamp::MIN);
     first_backup.map(|backup| backup.max(window))
 }
 

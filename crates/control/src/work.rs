@@ -59,12 +59,12 @@ impl Control {
                 restore_work(on, tenant, restore).await?
             }
             RunKind::Expire => {
-                let window = self.settings().retention();
+                let retention = self.settings().retention;
                 let terms = database::snapshot::terms(on, row.id).await?;
                 Work::Expire {
                     tenant,
-                    clusters: retired(on, window, row.id).await?,
-                    retention: self.settings().kept(),
+                    clusters: retired(on, retention.window(), row.id).await?,
+                    retention,
                     terms: terms.into_iter().map(told).collect(),
                     sweep: row.shredded_at.is_none()
                         && run.payload.get(SWEEP).and_then(serde_json::Value::as_bool).unwrap_or(false),
@@ -95,7 +95,7 @@ impl Control {
                 lineage: placed.lineage,
             }),
             activated_at: tenant.placed.and_then(|placed| placed.activated_at),
-            retention_days: settings.retention_days,
+            retention_days: settings.retention.days,
         }
     }
 }

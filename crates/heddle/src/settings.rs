@@ -468,10 +468,7 @@ impl Settings {
         control::Settings {
             base_domain: self.base_domain.clone(),
             router_port: self.listen_router.port(),
-            retention_days: self.retention_days,
-            keep_daily: self.keep_daily,
-            keep_weekly: self.keep_weekly,
-            keep_monthly: self.keep_monthly,
+            retention: self.retention(),
             secrets_key: Some(self.secrets_key.clone()),
             alerts: self.alerts,
             metrics_tenants: self.metrics_tenants,

@@ -26,7 +26,7 @@ pub struct Outcome {
 pub async fn tick(control: &Control) -> Result<Outcome> {
     let database = control.database().await?;
     let settings = control.settings();
-    let retired = database::cluster::retired(&database, settings.retention(), None, PAUSE).await?;
+    let retired = database::cluster::retired(&database, settings.retention.window(), None, PAUSE).await?;
     let mut wanted: BTreeMap<_, bool> = retired.into_iter().map(|(tenant, _)| (tenant, false)).collect();
     for due in database::tenant::expire_due(&database, settings.expire_every, TERMS_PAUSE).await? {
         *wanted.entry(due.tenant).or_default() |= due.sweep;
