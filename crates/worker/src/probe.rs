@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use model::run::{Level, Stop};
 use model::{RunId, WorkerId};
 use protocol::internal::{Claim, Claimed, Event, ManyFinishes, Outcome, Probe, RunFinish, Stale, Work};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 
 use crate::claim::{WAIT, kinds, unclaimed};
 use crate::failure::Failure;
@@ -18,7 +19,10 @@ use crate::host::Host;
 use crate::report::patiently;
 
 /// Claimed, or ended, in one call.
-const BATCH: usize = 500;
+const BATCH: usize = 1_000;
+
+/// Calls that end some: while one waits for its commit, the next is on its way.
+const ENDING: usize = 2;
 
 /// Under way at the same time.
 const MOST: usize = 4 * BATCH;
@@ -37,11 +41,15 @@ pub async fn run(host: Arc<Host>, holds: Holds, worker: WorkerId, shutdown: Shut
     }
     let room = Arc::new(Semaphore::new(MOST));
     let (done, ended) = mpsc::unbounded_channel();
-    let finishing = tokio::spawn(finish(host.clone(), holds.clone(), worker, ended));
+    let ended = Arc::new(Mutex::new(ended));
+    let mut finishing = JoinSet::new();
+    for _ in 0..ENDING {
+        finishing.spawn(finish(host.clone(), holds.clone(), worker, ended.clone()));
+    }
     let claimed = claim(&host, &holds, worker, kinds, &room, &done, &shutdown).await;
     drop(done);
     // Those under way have a sender each.
-    let _ = finishing.await;
+    while finishing.join_next().await.is_some() {}
     claimed
 }
 
@@ -135,9 +143,17 @@ fn ended(run: RunId, fence: i64, outcome: Outcome) -> RunFinish {
 }
 
 /// Tells control of those that have ended, as many at once as there are.
-async fn finish(host: Arc<Host>, holds: Holds, worker: WorkerId, mut ended: mpsc::UnboundedReceiver<Done>) {
+async fn finish(
+    host: Arc<Host>,
+    holds: Holds,
+    worker: WorkerId,
+    ended: Arc<Mutex<mpsc::UnboundedReceiver<Done>>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
-    while ended.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        if ended.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
         let (runs, room): (Vec<RunFinish>, Vec<OwnedSemaphorePermit>) =
             batch.drain(..).map(|done: Done| (done.finish, done._room)).unzip();
         let finishes = ManyFinishes { worker, runs };

@@ -91,8 +91,7 @@ impl Ledger {
     }
 
     pub async fn states(&mut self) -> Result<BTreeMap<String, i64>> {
-        let states = "SELECT r.state, count(*) FROM ops.runs r JOIN ops.projects p ON p.id = r.project_id
-                      WHERE p.name = $1 GROUP BY 1";
+        let states = "SELECT state, count(*) FROM ops.run_details WHERE project = $1 GROUP BY 1";
         let project = self.project;
         Ok(self.ask(states, &[&project]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

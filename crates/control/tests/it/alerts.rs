@@ -199,8 +199,7 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
     let silent = platform.claim(RunKind::Build).await;
     platform
         .sql(
-            "UPDATE ops.runs SET started_at = now() - interval '31 minutes' WHERE state = 'running';
-              UPDATE ops.leases SET expires_at = now() + interval '1 hour'",
+            "UPDATE ops.leases SET claimed_at = now() - interval '31 minutes', expires_at = now() + interval '1 hour'",
         )
         .await;
     alert::tick(control).await.unwrap();
@@ -211,7 +210,7 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
     platform
         .sql(
             "INSERT INTO ops.run_events (run_id, project_id, at, level, message)
-              SELECT id, project_id, now(), 'info', 'working' FROM ops.runs WHERE state = 'running'",
+              SELECT id, project_id, now(), 'info', 'working' FROM ops.run_details WHERE state = 'running'",
         )
         .await;
     let later = now(&platform).await + 5.seconds();
@@ -221,7 +220,7 @@ async fn lost_workers_dead_and_silent_runs_are_told_of() {
     // Its worker is lost once too often.
     platform
         .sql(
-            "UPDATE ops.runs SET losses = 2 WHERE state = 'running';
+            "UPDATE ops.runs SET losses = 2 WHERE id IN (SELECT run_id FROM ops.leases);
               UPDATE ops.leases SET expires_at = now() - interval '2 minutes';
               UPDATE ops.workers SET seen_at = now() - interval '1 hour'",
         )

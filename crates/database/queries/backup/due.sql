@@ -8,5 +8,5 @@ WHERE t.state = 'active'
                   WHERE b.lineage_id = td.lineage_id AND b.stopped_at > now() - make_interval(secs => $1))
   AND NOT EXISTS (SELECT FROM ops.runs r
                   WHERE r.tenant_id = t.id AND r.kind = 'backup'
-                    AND (r.state IN ('queued', 'running') OR r.ended_at > now() - make_interval(secs => $2)))
+                    AND (r.state = 'queued' OR r.ended_at > now() - make_interval(secs => $2)))
 ORDER BY t.id

@@ -15,7 +15,7 @@ WHERE c.state <> 'dropped'
       WHEN c.state = 'fenced' THEN c.fenced_at < now() - make_interval(secs => $1)
       ELSE NOT EXISTS (SELECT FROM ops.runs r
                        WHERE r.tenant_id = t.id AND r.kind IN ('provision', 'restore')
-                         AND r.state IN ('queued', 'running'))
+                         AND r.state = 'queued')
   END
 GROUP BY td.tenant_id
 ORDER BY td.tenant_id

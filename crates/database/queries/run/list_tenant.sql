@@ -7,6 +7,8 @@ FROM ops.run_details
 WHERE id = ANY (ARRAY(
     SELECT r.id FROM ops.runs r
     WHERE r.tenant_id = $6::uuid AND r.id < $1 AND ($3::uuid IS NULL OR r.project_id = $3)
-      AND ($4::text IS NULL OR r.kind = $4) AND ($5::text IS NULL OR r.state = $5)
+      AND ($4::text IS NULL OR r.kind = $4)
+      AND ($5::text IS NULL OR $5 = CASE WHEN EXISTS (SELECT FROM ops.leases l WHERE l.run_id = r.id) THEN 'running'
+                                         ELSE r.state END)
     ORDER BY r.id DESC LIMIT $2))
 ORDER BY id DESC

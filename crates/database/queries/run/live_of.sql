@@ -1,3 +1,3 @@
 -- $1 tenant, $2 kinds
 SELECT kind FROM ops.runs
-WHERE tenant_id = $1 AND state IN ('waiting', 'queued', 'running') AND kind = ANY ($2::text[]) LIMIT 1
+WHERE tenant_id = $1 AND state IN ('waiting', 'queued') AND kind = ANY ($2::text[]) LIMIT 1

@@ -14,6 +14,6 @@ WHERE t.shredded_at IS NULL
   AND t.state IN ('active', 'suspended', 'archived')
   AND NOT EXISTS (SELECT FROM ops.runs r
                   WHERE r.tenant_id = t.id AND r.kind = 'expire'
-                    AND (r.state IN ('queued', 'running') OR r.ended_at > now() - w.pause))
+                    AND (r.state = 'queued' OR r.ended_at > now() - w.pause))
 GROUP BY t.id
 ORDER BY t.id

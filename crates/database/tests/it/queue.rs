@@ -83,14 +83,16 @@ impl Queue {
             (
                 "queued runs without a place, and places without one",
                 "SELECT count(*) FROM ops.runs r FULL JOIN ops.run_ready q ON q.run_id = r.id
-                 WHERE (r.state = 'queued') IS DISTINCT FROM (q.run_id IS NOT NULL)
+                 LEFT JOIN ops.leases l ON l.run_id = r.id
+                 WHERE (r.state = 'queued' AND l.run_id IS NULL) IS DISTINCT FROM (q.run_id IS NOT NULL)
                     OR (q.run_id IS NOT NULL AND (r.lane, r.turn) IS DISTINCT FROM (q.lane, q.turn))",
             ),
             (
                 "running runs without a lease, and leases without one",
-                "SELECT count(*) FROM ops.runs r FULL JOIN ops.leases l ON l.run_id = r.id
+                "SELECT count(*) FROM ops.run_details r FULL JOIN ops.leases l ON l.run_id = r.id
                  WHERE (r.state = 'running') IS DISTINCT FROM (l.run_id IS NOT NULL)
-                    OR (l.run_id IS NOT NULL AND r.fence IS DISTINCT FROM l.fence)",
+                    OR (l.run_id IS NOT NULL AND (r.filed IS NOT NULL OR r.ended_at IS NOT NULL
+                                                  OR r.fence IS DISTINCT FROM l.fence))",
             ),
         ] {
             assert_eq!(self.number(sql).await, 0, "{what}");
@@ -140,7 +142,7 @@ async fn states_change_along_their_arrows_and_no_others() {
                 "die" => {
                     queue
                         .sql(&format!(
-                            "UPDATE ops.runs SET max_attempts = 2, attempts = 2 WHERE id = '{run}'"
+                            "UPDATE ops.runs SET max_attempts = 2 WHERE id = '{run}'; UPDATE ops.leases SET attempt = 2"
                         ))
                         .await;
                     finish(RunState::Failed).await;
@@ -200,7 +202,7 @@ async fn in_state(queue: &Queue, state: RunState) -> RunId {
         ended => {
             let claimed = queue.claim(1).await.remove(0);
             if ended == RunState::Dead {
-                queue.sql("UPDATE ops.runs SET max_attempts = 2, attempts = 2").await;
+                queue.sql("UPDATE ops.runs SET max_attempts = 2; UPDATE ops.leases SET attempt = 2").await;
             }
             let said = if ended == RunState::Succeeded { ended } else { RunState::Failed };
             queue.end(&claimed, said).await;
@@ -627,4 +629,59 @@ async fn a_worker_touches_only_what_it_holds() {
     assert!(database::run::queue(&theirs, "platform", &[probe()]).await.is_err());
     assert!(database::lease::hold(&mine, claimed.run, claimed.fence).await.unwrap().is_some());
     assert_eq!(database::lease::finish(&mine, &ends).await.unwrap(), []);
+}
+
+/// The looks that are made once a second begin at marks; what a mark has passed
+/// is found all the same.
+#[tokio::test]
+async fn looks_begin_at_marks_and_miss_nothing() {
+    let queue = Queue::new().await;
+    let never = Patience { to_begin: LEASE * 1000, silence: LEASE * 1000, to_stop: LEASE * 1000 };
+    // Every look is as if the last one had been long ago.
+    let look = async || {
+        queue.sql("UPDATE ops.queue_marks SET made_at = '-infinity'").await;
+        database::run::tend(&queue.platform, LEASE).await.unwrap()
+    };
+    queue.queue((0..3).map(|_| probe()).collect()).await;
+    let claimed = queue.claim(1).await.remove(0);
+    for _ in 0..3 {
+        look().await;
+    }
+    assert_eq!(queue.number("SELECT count(*) FROM ops.leases WHERE lasting").await, 1);
+    assert!(queue.number("SELECT fence FROM ops.queue_marks").await >= claimed.fence);
+    // One that was claimed before the mark, and was committed after it.
+    let late = queue.claim(1).await.remove(0);
+    queue.sql("UPDATE ops.queue_marks SET fence = 1000000, later_fence = 1000000").await;
+    queue.sql("UPDATE ops.leases SET expires_at = now() - interval '1 second'").await;
+    let lost = async || {
+        let lost = database::lease::lost(&queue.platform, 10, never, None).await.unwrap();
+        lost.into_iter().map(|lost| lost.run).collect::<Vec<_>>()
+    };
+    assert_eq!(lost().await, [claimed.run]);
+    queue.sql("UPDATE ops.queue_marks SET whole_at = '-infinity'").await;
+    look().await;
+    assert_eq!(lost().await, [claimed.run, late.run]);
+
+    // A run that waits where the turn has long passed, and the marks as well.
+    queue.sql("SELECT setval('ops.turn_normal', 100000); UPDATE ops.run_ready SET turn = 1; UPDATE ops.runs SET turn = 1").await;
+    queue.sql("UPDATE ops.queue_marks SET turns = '{90000,90000,90000,90000}', whole_at = now()").await;
+    assert_eq!(database::run::tend(&queue.platform, LEASE).await.unwrap().passed, 0);
+    queue.sql("UPDATE ops.queue_marks SET whole_at = '-infinity'").await;
+    assert_eq!(look().await.passed, 1);
+    assert_eq!(queue.claim(1).await.len(), 1);
+}
+
+/// More than one look brings forward, and no mark passes those that are left.
+#[tokio::test]
+async fn a_mark_waits_for_what_was_left_behind() {
+    let queue = Queue::new().await;
+    queue.queue((0..450).map(|_| probe()).collect()).await;
+    queue.sql("SELECT setval('ops.turn_normal', 100000)").await;
+    let mut passed = Vec::new();
+    for _ in 0..4 {
+        queue.sql("UPDATE ops.queue_marks SET made_at = '-infinity'").await;
+        passed.push(database::run::tend(&queue.platform, LEASE).await.unwrap().passed);
+    }
+    assert_eq!(passed, [200, 200, 50, 0]);
+    assert_eq!(queue.claim(500).await.len(), 450);
 }

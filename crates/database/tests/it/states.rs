@@ -50,7 +50,8 @@ async fn checks_mirror_the_enums() {
         ("runs_approval_written", written(Approval::ALL)),
         ("runs_kind_written", written(RunKind::ALL)),
         ("runs_priority_written", written(Priority::ALL)),
-        ("runs_state_written", written(RunState::ALL)),
+        // A queued run with a lease runs; its row does not say so.
+        ("runs_state_written", written(&stored_states())),
         ("schedules_action_written", written(Action::ALL)),
         ("schedules_catch_up_written", written(CatchUp::ALL)),
         ("snapshots_kind_written", written(SnapshotKind::ALL)),
@@ -84,6 +85,10 @@ async fn checks_mirror_the_enums() {
     let expected: Vec<(String, Vec<String>)> =
         expected.into_iter().map(|(name, texts)| (name.to_owned(), texts)).collect();
     assert_eq!(found, expected);
+}
+
+fn stored_states() -> Vec<RunState> {
+    RunState::ALL.iter().copied().filter(|state| *state != RunState::Running).collect()
 }
 
 fn written(all: &[impl ToString]) -> Vec<String> {
@@ -334,7 +339,7 @@ async fn rows_that_contradict_themselves_are_refused() {
         ("UPDATE ops.restores SET state = 'planned'", "restores_planned_has_plan"),
         ("UPDATE ops.restores SET state = 'failed', ended_at = now()", "restores_failed_has_reason"),
         ("UPDATE ops.restores SET at = NULL", "restores_one_target"),
-        ("UPDATE ops.runs SET state = 'running'", "runs_running_since"),
+        ("UPDATE ops.runs SET state = 'running'", "runs_state_written"),
         ("UPDATE ops.runs SET state = 'cancelled'", "runs_ended_since"),
         ("UPDATE ops.runs SET started_at = now()", "runs_queued_not_started"),
         ("UPDATE ops.runs SET turn = NULL", "runs_queued_has_turn"),

@@ -111,7 +111,7 @@ async fn the_owners_functions_serve_those_whom_it_concerns() {
             id("SELECT t.environment_id::text FROM ops.tenants t WHERE t.name = 'alpha-production'").await,
         ),
         ("tenant", id("SELECT id::text FROM ops.tenants WHERE name = 'alpha-staging'").await),
-        ("held", id("SELECT r.id::text FROM ops.runs r WHERE r.fence = 1").await),
+        ("held", id("SELECT l.run_id::text FROM ops.leases l WHERE l.fence = 1").await),
         (
             "failed",
             id("SELECT r.id::text FROM ops.runs r JOIN ops.tenants t ON t.id = r.tenant_id

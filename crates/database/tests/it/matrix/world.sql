@@ -135,18 +135,18 @@ FROM (VALUES ('reading', 'owner', NULL, ARRAY['read'], NULL, NULL),
 LEFT JOIN ops.users u ON u.login = k.login LEFT JOIN ops.projects p ON p.name = k.project;
 
 -- What `busy` holds, and `holder`: a snapshot of alpha's staging, and a build.
-UPDATE ops.runs r SET state = 'running', attempts = 1, fence = 3, ended_at = NULL, reason = NULL
+UPDATE ops.runs r SET state = 'queued', lane = 1, turn = 3, started_at = NULL, ended_at = NULL, reason = NULL
 FROM ops.tenants t WHERE t.id = r.tenant_id AND t.name = 'beta-production' AND r.kind = 'restore';
-UPDATE ops.runs r SET state = 'running', attempts = 1, fence = 1, ended_at = NULL, reason = NULL
+UPDATE ops.runs r SET state = 'queued', lane = 1, turn = 1, started_at = NULL, ended_at = NULL, reason = NULL
 FROM ops.tenants t WHERE t.id = r.tenant_id AND t.name = 'alpha-staging' AND r.kind = 'snapshot';
-UPDATE ops.runs r SET state = 'running', attempts = 1, fence = 2, ended_at = NULL, reason = NULL
+UPDATE ops.runs r SET state = 'queued', lane = 1, turn = 2, started_at = NULL, ended_at = NULL, reason = NULL
 FROM ops.builds b, ops.projects p
 WHERE b.id = r.build_id AND b.state = 'building' AND p.id = b.project_id AND p.name = 'alpha';
 
-INSERT INTO ops.leases (run_id, tenant_id, worker_id, fence, expires_at, project_id, kind)
-SELECT r.id, r.tenant_id, w.id, r.fence, now() + interval '1 hour', r.project_id, r.kind
-FROM ops.runs r JOIN ops.workers w ON w.name = CASE r.fence WHEN 3 THEN 'busy' ELSE 'holder' END
-WHERE r.state = 'running';
+INSERT INTO ops.leases (run_id, tenant_id, worker_id, fence, attempt, expires_at, project_id, kind)
+SELECT r.id, r.tenant_id, w.id, r.turn, 1, now() + interval '1 hour', r.project_id, r.kind
+FROM ops.runs r JOIN ops.workers w ON w.name = CASE r.turn WHEN 3 THEN 'busy' ELSE 'holder' END
+WHERE r.state = 'queued' AND r.turn BETWEEN 1 AND 3;
 INSERT INTO ops.run_events (run_id, project_id, at, level, message)
 SELECT id, project_id, now(), 'info', 'said' FROM ops.runs;
 INSERT INTO ops.queue_caps (project_id, at_most) SELECT id, 1 FROM ops.projects;
