@@ -94,6 +94,7 @@ struct Inner {
     keyring: api_key::Keyring,
     key_file: seal::KeyFile,
     redactors: secret_store::Redactors,
+    projects: project::Known,
     metrics: metric::Metrics,
     /// Hashing a password takes a core and 19 MiB; not many at once.
     hashing: Semaphore,
@@ -115,6 +116,7 @@ impl Control {
             keyring: api_key::Keyring::default(),
             key_file,
             redactors: secret_store::Redactors::default(),
+            projects: project::Known::default(),
             metrics: metric::Metrics::default(),
             hashing: Semaphore::new(2),
         };

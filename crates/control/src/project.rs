@@ -1,3 +1,6 @@
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
 use database::On;
 use model::access::Role;
 use model::{ProjectId, Slug};
@@ -55,6 +58,21 @@ impl Control {
     /// `project` is a name or an id.
     pub async fn project(&self, project: &str) -> Result<Project> {
         find(&self.database().await?, project).await.map(shown)
+    }
+}
+
+/// Which project a name stands for, whoever may see it. Projects keep their
+/// names and are never removed; who uses this has the database decide.
+#[derive(Default)]
+pub(crate) struct Known(RwLock<HashMap<String, ProjectId>>);
+
+impl Known {
+    pub(crate) fn get(&self, name: &str) -> Option<ProjectId> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
+    pub(crate) fn keep(&self, name: &str, id: ProjectId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), id);
     }
 }
 

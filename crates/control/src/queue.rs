@@ -10,6 +10,7 @@ use model::{EnvironmentId, ProjectId, RunId};
 use protocol::api::{NewRun, NewRuns, QueuedRun, QueuedRuns};
 use sha2::{Digest, Sha256};
 
+use crate::project::Known;
 use crate::{Asked, Control, Error, Refusal, Result};
 
 /// In one request.
@@ -29,12 +30,12 @@ impl Control {
         }
         let alone = new.runs.iter().all(|run| run.kind.stands_alone());
         let database = self.database().await?;
-        let mut places = Places::default();
+        let mut places = Places::new(&self.inner.projects);
         let mut rows = Vec::with_capacity(new.runs.len());
         for (nth, run) in new.runs.into_iter().enumerate() {
             check(&run)?;
             let key = key(asked, nth, &run)?;
-            let project = places.project(&database, &run.project).await?;
+            let project = places.project(&database, &run).await?;
             let environment = match &run.environment {
                 Some(name) => Some(places.environment(&database, project, &run.project, name).await?),
                 None => None,
@@ -62,8 +63,15 @@ impl Control {
             row.after = run.after.into_iter().map(RunId).collect();
             rows.push(row);
         }
-        let unqueued: HashMap<RunId, Unqueued> =
-            database::run::queue(&database, &asked.by.to_string(), &rows).await?.into_iter().collect();
+        let unqueued = match database::run::queue(&database, &asked.by.to_string(), &rows).await {
+            Ok(unqueued) => unqueued,
+            Err(error) => {
+                // A project that is not theirs to see is none that they have named.
+                places.see(&database).await?;
+                return Err(error.into());
+            }
+        };
+        let unqueued: HashMap<RunId, Unqueued> = unqueued.into_iter().collect();
         let mut runs = Vec::with_capacity(rows.len());
         for row in &rows {
             runs.push(match unqueued.get(&row.id) {
@@ -85,20 +93,42 @@ impl Control {
 }
 
 /// What the runs of one request name, each looked up once.
-#[derive(Default)]
-struct Places {
+struct Places<'a> {
+    known: &'a Known,
     projects: HashMap<String, ProjectId>,
     environments: HashMap<(ProjectId, String), EnvironmentId>,
 }
 
-impl Places {
-    async fn project(&mut self, on: &impl On, name: &str) -> Result<ProjectId> {
+impl<'a> Places<'a> {
+    fn new(known: &'a Known) -> Self {
+        Self { known, projects: HashMap::new(), environments: HashMap::new() }
+    }
+
+    async fn project(&mut self, on: &impl On, run: &NewRun) -> Result<ProjectId> {
+        let name = &run.project;
         if let Some(known) = self.projects.get(name) {
             return Ok(*known);
         }
-        let found = crate::project::find(on, name).await?.id;
-        self.projects.insert(name.to_owned(), found);
+        // Nothing else will be looked for in it: the database refuses what is asked of one that may not be seen.
+        let alone = run.environment.is_none() && run.tenant.is_none();
+        let found = match self.known.get(name).filter(|_| alone) {
+            Some(known) => known,
+            None => {
+                let found = crate::project::find(on, name).await?.id;
+                self.known.keep(name, found);
+                found
+            }
+        };
+        self.projects.insert(name.clone(), found);
         Ok(found)
+    }
+
+    /// Refuses as if they had been looked up, if one of them may not be seen.
+    async fn see(&self, on: &impl On) -> Result<()> {
+        for name in self.projects.keys() {
+            crate::project::find(on, name).await?;
+        }
+        Ok(())
     }
 
     async fn environment(

@@ -4,7 +4,7 @@ use control::{Kind, Principal, Slice};
 use jiff::Timestamp;
 use model::access::{Permission, Role};
 use model::{ApiKeyId, ProjectId, UserId};
-use protocol::api::{NewProject, NewSnapshot};
+use protocol::api::{NewProject, NewRuns, NewSnapshot};
 use protocol::people::{NewApiKey, NewUser, SetMember};
 use uuid::Uuid;
 
@@ -26,6 +26,24 @@ async fn members_see_their_project_and_nobody_else_does() {
     let there = refused(stranger.tenant("acme").await, Kind::NotFound);
     let not_there = refused(stranger.tenant("acmf").await, Kind::NotFound);
     assert_eq!(there.detail.replace("acme", "acmf"), not_there.detail);
+
+    // Nor when control knows the project from somebody else's request.
+    let probe = |place| {
+        let probe = serde_json::json!({"kind": "probe"});
+        let mut run = probe.as_object().unwrap().clone();
+        run.extend::<serde_json::Map<_, _>>(serde_json::from_value(place).unwrap());
+        serde_json::from_value::<NewRuns>(serde_json::json!({"runs": [run]})).unwrap()
+    };
+    let whole: fn(&str) -> serde_json::Value = |name| serde_json::json!({"project": name});
+    let within: fn(&str) -> serde_json::Value =
+        |name| serde_json::json!({"project": name, "environment": "live"});
+    platform.control.queue_runs(&asked(), probe(whole("demo"))).await.unwrap();
+    refused(viewer.queue_runs(&asked(), probe(whole("demo"))).await, Kind::Forbidden);
+    for place in [whole, within] {
+        let there = refused(stranger.queue_runs(&asked(), probe(place("demo"))).await, Kind::NotFound);
+        let not_there = refused(stranger.queue_runs(&asked(), probe(place("demi"))).await, Kind::NotFound);
+        assert_eq!(there.detail.replace("demo", "demi"), not_there.detail);
+    }
 }
 
 #[tokio::test]
