@@ -197,6 +197,7 @@ pub(crate) fn run_title(run: &Run) -> String {
         RunKind::Snapshot => "Snapshot",
         RunKind::PlanRestore => "Plan a restore",
         RunKind::Restore => "Restore",
+        RunKind::Peek => "Peek",
         RunKind::Expire => "Drop what is past its retention",
         RunKind::Shred => "Destroy its key and all that there is of it",
         RunKind::Probe => "Probe",
