@@ -1,4 +1,4 @@
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use model::peek::PeekState;
@@ -12,7 +12,8 @@ use crate::output::facts;
 use crate::time::{When, local};
 
 #[derive(Debug, Args)]
-#[group(id = "state", required = true, multiple = false, args = ["at", "snapshot", "lsn", "latest"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("state").required(true).args(["at", "snapshot", "lsn", "latest"]))]
 pub struct Open {
     /// Which tenant
     #[arg(required = true)]
