@@ -147,7 +147,8 @@ impl Control {
                 Point::Time(at)
             }
             (None, None, Some(lsn)) => Point::Lsn(lsn.parse::<Lsn>().map_err(|error| {
-                Refusal::invalid(error.to_string()).hint("a position is written as PostgreSQL does: 0/3000148")
+                Refusal::invalid(error.to_string())
+                    .hint("a position is written as PostgreSQL does: 0/3000148")
             })?),
             _ => {
                 return Err(Refusal::invalid("a peek shows one state: a snapshot, a time or a position")
@@ -170,8 +171,9 @@ fn lasts(asked: Option<u32>) -> Result<i32, Refusal> {
 
 /// What its run is to do.
 pub(crate) fn work(peek: &database::peek::Peek, payload: &serde_json::Value) -> Result<PeekWork> {
-    if peek.state != PeekState::Opening {
-        return Err(Refusal::wrong_state(format!("the peek is {}", peek.state)).into());
+    if !matches!(peek.state, PeekState::Opening | PeekState::Open) {
+        let detail = format!("the peek is {}: its worker was lost when it was open", peek.state);
+        return Err(Refusal::wrong_state(detail).hint("ask for another one").into());
     }
     let verifier = payload.get(VERIFIER).and_then(|text| text.as_str());
     let verifier = verifier.ok_or_else(|| Refusal::not_found("password of the peek", peek.id))?;
@@ -180,6 +182,7 @@ pub(crate) fn work(peek: &database::peek::Peek, payload: &serde_json::Value) -> 
         point: peek.point,
         seconds: u32::try_from(peek.seconds).unwrap_or_default(),
         verifier: verifier.to_owned(),
+        opened: peek.state == PeekState::Open,
     })
 }
 

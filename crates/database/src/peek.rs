@@ -115,12 +115,7 @@ pub async fn live(on: &impl On, tenant: TenantId) -> Result<i64> {
 }
 
 /// opening -> open, on this worker's host.
-pub async fn set_open(
-    on: &impl On,
-    peek: PeekId,
-    worker: WorkerId,
-    port: u16,
-) -> Result<Guarded<PeekState>> {
+pub async fn set_open(on: &impl On, peek: PeekId, worker: WorkerId, port: u16) -> Result<Guarded<PeekState>> {
     let (from, to) = (guard::written(&sources(PeekState::Open)), PeekState::Open.as_str());
     let seen: Option<Seen<PeekState>> =
         OPEN.first(on, &[&peek.0, &from, &to, &worker.0, &i32::from(port)]).await?;

@@ -3,11 +3,11 @@
 use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedPeek, CreatedTenant, Decide,
-    DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
-    NewEnvironment, NewMaintenanceWindow, NewPeek, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret,
-    NewSnapshot, NewTenant, Page, Peek, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule,
-    ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedPeek, CreatedTenant,
+    Decide, DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
+    NewEnvironment, NewMaintenanceWindow, NewPeek, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule,
+    NewSecret, NewSnapshot, NewTenant, Page, Peek, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
+    RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};

@@ -65,12 +65,7 @@ pub const MOST_A_TENANT: usize = 3;
 pub const ROLE: &str = "heddle_peek";
 
 /// How it is made. Of the points, only times have to be within the window.
-pub fn plan(
-    history: &History,
-    point: Point,
-    now: Timestamp,
-    retention: Duration,
-) -> Result<Plan, PlanError> {
+pub fn plan(history: &History, point: Point, now: Timestamp, retention: Duration) -> Result<Plan, PlanError> {
     match point {
         Point::Snapshot(snapshot) => restore::plan(history, Target::Snapshot(snapshot), now, retention),
         Point::Time(at) => restore::plan(history, Target::Time(at), now, retention),
@@ -86,12 +81,11 @@ pub fn is_covered(history: &History, point: Point) -> bool {
     match point {
         Point::Snapshot(_) => true,
         // A later cell was served since then, before which the earlier one's
-        // last WAL was taken; or something later is proven whole.
+        // last WAL was taken; or a later snapshot is proven whole. (A backup's
+        // time is later than its last WAL by a moment.)
         Point::Time(at) => serving.is_some_and(|serving| {
-            let own = |lineage| lineage == serving.lineage;
-            serving.at > at
-                || history.snapshots.iter().any(|point| own(point.lineage) && point.at > at)
-                || history.backups.iter().any(|backup| own(backup.lineage) && backup.stopped_at > at)
+            let mut own = history.snapshots.iter().filter(|point| point.lineage == serving.lineage);
+            serving.at > at || own.any(|point| point.at > at)
         }),
         Point::Lsn(lsn) => plan_lsn(history, lsn).is_ok(),
         Point::Latest => false,

@@ -14,8 +14,8 @@ use model::retention::Retention;
 use model::run::{Level, RunKind, Stop, WorkerKind};
 use model::tenant::{Serving, TenantState};
 use model::{
-    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
-    WorkerId,
+    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId,
+    TenantId, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,8 @@ pub struct PeekWork {
     pub seconds: u32,
     /// What PostgreSQL stores of the password, which only who asked was told.
     pub verifier: String,
+    /// It was said to be open already, under an earlier lease.
+    pub opened: bool,
 }
 
 impl std::fmt::Debug for PeekWork {

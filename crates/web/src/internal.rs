@@ -14,8 +14,8 @@ use model::{RunId, TenantId, WorkerId};
 use protocol::client::WORKER;
 use protocol::internal::{
     Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
-    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Peeks, PeeksAnswer, Questions, Recorded, Register,
-    Registered, Report, Routes, Stale, TenantSecrets,
+    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Peeks, PeeksAnswer, Questions,
+    Recorded, Register, Registered, Report, Routes, Stale, TenantSecrets,
 };
 use serde::Deserialize;
 

@@ -92,9 +92,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
         keep::run(keeping.clone(), worker, shutdown)
     });
     let peeking = host.clone();
-    tasks.spawn("keep peeks", OnError::Restart, move |shutdown| {
-        peeks::run(peeking.clone(), worker, shutdown)
-    });
+    tasks
+        .spawn("keep peeks", OnError::Restart, move |shutdown| peeks::run(peeking.clone(), worker, shutdown));
     let answering = host.clone();
     tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
         answer::run(answering.clone(), worker, shutdown)

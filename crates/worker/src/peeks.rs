@@ -199,6 +199,12 @@ impl Keeper {
     }
 }
 
+/// It was opened here, and runs.
+pub async fn is_open(host: &Host, peek: PeekId) -> Result<bool, Failure> {
+    let opened = Card::read(&host.layout, peek).is_some_and(|card| card.until.is_some());
+    Ok(opened && !is_over(host, peek, Timestamp::now()).await?)
+}
+
 /// Its time is over, or it has ended by itself.
 async fn is_over(host: &Host, peek: PeekId, now: Timestamp) -> Result<bool, Failure> {
     let Some(until) = Card::read(&host.layout, peek).and_then(|card| card.until) else { return Ok(false) };

@@ -62,7 +62,8 @@ async fn its_password_is_told_once_and_kept_as_a_verifier() {
     assert_eq!((again.peek.id, again.password.as_str()), (made.peek.id, ""));
 
     let claimed = platform.claim(RunKind::Peek).await;
-    let PeekWork { peek, point, seconds, verifier } = work(&claimed);
+    let PeekWork { peek, point, seconds, verifier, opened } = work(&claimed);
+    assert!(!opened);
     assert_eq!((peek.0, point, seconds), (made.peek.id, Point::Latest, 3600));
     assert!(verifier.starts_with("SCRAM-SHA-256$4096:"), "{verifier}");
     assert!(!format!("{claimed:?}").contains(&verifier), "a verifier is printed");
@@ -75,7 +76,10 @@ async fn its_password_is_told_once_and_kept_as_a_verifier() {
     refused(platform.record(&claimed, elsewhere).await, Kind::WrongState);
     platform.finish(&claimed, Outcome::Succeeded).await.unwrap();
     let found = platform.control.peek("acme", peek).await.unwrap();
-    assert_eq!((found.state, found.port, found.host.as_deref()), (PeekState::Open, Some(18_000), Some("127.0.0.1")));
+    assert_eq!(
+        (found.state, found.port, found.host.as_deref()),
+        (PeekState::Open, Some(18_000), Some("127.0.0.1"))
+    );
     assert_eq!(found.worker.as_deref(), Some("here"));
     let lasts = found.expires_at.unwrap().duration_since(found.opened_at.unwrap());
     assert_eq!(lasts.as_secs(), 3600);
@@ -87,7 +91,8 @@ async fn its_password_is_told_once_and_kept_as_a_verifier() {
     let sql = "SELECT count(*) FROM ops.audit a WHERE a.detail::text LIKE '%' || $1 || '%' OR a.detail::text LIKE '%SCRAM%'";
     let told: i64 = admin.query_one(sql, &[&made.password]).await.unwrap().get(0);
     assert_eq!(told, 0);
-    let sql = "SELECT count(*) FROM ops.audit a WHERE a.act = 'peeks.created' AND a.subjects @> ARRAY[$1::uuid]";
+    let sql =
+        "SELECT count(*) FROM ops.audit a WHERE a.act = 'peeks.created' AND a.subjects @> ARRAY[$1::uuid]";
     let noted: i64 = admin.query_one(sql, &[&peek.0]).await.unwrap().get(0);
     assert_eq!(noted, 1, "it is audited that somebody looked");
 }
@@ -160,8 +165,14 @@ async fn each_ends_with_its_time_by_hand_or_with_its_tenant() {
     assert!(refusal.detail.contains("looks into"), "{refusal}");
     assert_eq!(keep(&platform, &[]).await.1.len(), 3);
     assert_eq!(keep(&platform, &[expired, closed, archived]).await, (vec![], vec![]));
-    let reasons: Vec<String> =
-        control.peeks("acme", &Slice::first()).await.unwrap().items.into_iter().filter_map(|peek| peek.reason).collect();
+    let reasons: Vec<String> = control
+        .peeks("acme", &Slice::first())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .filter_map(|peek| peek.reason)
+        .collect();
     assert_eq!(reasons, ["its tenant was archived", "somebody has ended it", "its time is over"]);
     control.shred_tenant(&asked(), "acme", "acme").await.unwrap();
 }
@@ -180,6 +191,25 @@ async fn one_that_its_host_has_lost_has_ended() {
     let found = platform.control.peek("acme", lost).await.unwrap();
     assert_eq!(found.state, PeekState::Ended);
     assert!(found.reason.unwrap().contains("ended early"));
+}
+
+#[tokio::test]
+async fn one_whose_worker_was_lost_is_not_opened_twice() {
+    let (platform, _) = served().await;
+    let made = platform.control.create_peek(&asked(), "acme", latest()).await.unwrap();
+    let claimed = platform.claim(RunKind::Peek).await;
+    let peek = PeekId(made.peek.id);
+    platform.record(&claimed, Fact::PeekOpened { peek, port: 18_000 }).await.unwrap();
+    // Whoever takes it up again hears that it was open; once it is gone, nobody takes it up.
+    register(&platform.control, "here").await;
+    assert!(work(&platform.claim(RunKind::Peek).await).opened);
+    keep(&platform, &[peek]).await;
+    register(&platform.control, "here").await;
+    assert!(platform.try_claim(&[RunKind::Peek]).await.is_none());
+    let run = platform.run(claimed.run).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert!(run.reason.unwrap().contains("its worker was lost"));
+    assert_eq!(state(&platform, peek).await, PeekState::Ended);
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
 use model::{
-    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
-    WorkerId,
+    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId,
+    TenantId, WorkerId,
 };
 use tokio_postgres::Client;
 use uuid::Uuid;

@@ -26,7 +26,9 @@ pub enum PlanError {
     UnknownSnapshot(SnapshotId),
     #[error("no backup from before snapshot {name:?} is left; choose a later snapshot or a time")]
     SnapshotBeforeBackup { name: String },
-    #[error("{lsn} is before the first backup that leads to it, or of an earlier lineage; choose a time instead")]
+    #[error(
+        "{lsn} is before the first backup that leads to it, or of an earlier lineage; choose a time instead"
+    )]
     LsnTooEarly { lsn: Lsn },
     #[error("the WAL that is in the repository ends at {end}, before {lsn}; choose an earlier position")]
     LsnNotReached { lsn: Lsn, end: Lsn },

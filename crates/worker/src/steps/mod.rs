@@ -20,8 +20,8 @@ use protocol::internal::{Fact, Work};
 use crate::cell::Card;
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, remove_folder};
-use crate::peeks;
 use crate::layout::{cell_program, init_program, odoo_program, recovery_program, template_program};
+use crate::peeks;
 use crate::report::Run;
 
 pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> {

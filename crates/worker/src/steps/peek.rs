@@ -4,10 +4,10 @@
 
 use daemon::fault;
 use jiff::{SignedDuration, Timestamp};
+use model::PeekId;
 use model::archive::History;
 use model::peek::{self, Point};
 use model::restore::Plan;
-use model::PeekId;
 use postgres::{Archive, Cluster, Reader};
 use protocol::internal::{Fact, PeekWork, TenantWork};
 use tokio_postgres::Client;
@@ -31,6 +31,13 @@ pub async fn execute(host: &Host, run: &Run, tenant: &TenantWork, work: &PeekWor
     let peek = work.peek;
     // Held until control knows of it, or nothing is left of it.
     let _turn = host.peeks.wait(peek).await;
+    if work.opened {
+        // Another process's peeks are gone; this one's may have lost nothing but its lease.
+        return match peeks::is_open(host, peek).await? {
+            true => Ok(()),
+            false => Err(Failure::new("it was open, and went with its worker").hint("ask for another one")),
+        };
+    }
     peeks::remove(host, peek).await?;
     let opened = async {
         let reader = Reader {

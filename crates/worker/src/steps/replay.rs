@@ -144,8 +144,6 @@ impl Replay<'_> {
         };
         let log = host.driver.log_tail(program, 5_000).await.doing("read the recovery's log")?.join("\n");
         let fault = RecoveryFault::in_log(postgres::since_last_start(&log));
-        Ok(Recovered::Fault(
-            fault.unwrap_or_else(|| RecoveryFault::Other(format!("it ended with {exit}"))),
-        ))
+        Ok(Recovered::Fault(fault.unwrap_or_else(|| RecoveryFault::Other(format!("it ended with {exit}")))))
     }
 }

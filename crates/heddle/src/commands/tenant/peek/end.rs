@@ -7,10 +7,8 @@ use crate::failure::Failure;
 
 /// End a peek before its time, and wait until nothing is left of it
 #[derive(Debug, Args)]
-#[command(
-    after_long_help = "Examples:\n  heddle tenant peek end acme\n  \
-        heddle tenant peek end acme 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b"
-)]
+#[command(after_long_help = "Examples:\n  heddle tenant peek end acme\n  \
+        heddle tenant peek end acme 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b")]
 pub struct End {
     /// Whose
     tenant: String,
