@@ -83,9 +83,10 @@ impl Control {
         let fingerprint = key.fingerprint(value.as_bytes());
         database::secret::insert_version(&transaction, next, data_key, &sealed, &fingerprint).await?;
         database::secret::forget_versions(&transaction, next.secret, next.version - KEPT).await?;
+        // Before another's: its version is what the next change is compared with.
+        let set = database::secret::list(&transaction, of.scope).await?;
         database::commit(transaction).await?;
         self.inner.redactors.forget();
-        let set = database::secret::list(&connection, of.scope).await?;
         let set = set.into_iter().find(|one| one.id == next.secret);
         set.map(shown).ok_or_else(|| missing(&name, &of))
     }
