@@ -189,7 +189,7 @@ async fn planned(
 
 /// Refuses what would fill the disk that tenants are served from.
 fn has_room(host: &Host, history: &History, plan: &Plan) -> Result<(), Failure> {
-    let disk = rustix::fs::statvfs(&host.layout.peeks()).doing("look at the disk")?;
+    let disk = rustix::fs::statvfs(host.layout.peeks()).doing("look at the disk")?;
     let free = disk.f_bavail * disk.f_frsize;
     let backup = history.backups.iter().find(|backup| backup.id == plan.backup);
     let wal: u64 = plan.wal.iter().map(|range| range.to.0.saturating_sub(range.from.0)).sum();
