@@ -126,7 +126,7 @@ async fn open_doors_are_closed_before_anybody_looks() {
         assert!(login(&cluster, user, password, database).await.is_err(), "{user} came in to {database}");
     }
     let _second = login(&cluster, ROLE, "right", "template").await.unwrap();
-    let third = login(&cluster, ROLE, "right", "template").await.err().expect("a third one came in");
+    let third = login(&cluster, ROLE, "right", "template").await.expect_err("a third one came in");
     assert_eq!(third.code().map(|code| code.code()), Some("53300"));
     assert!(server.stop().success());
     assert!(!server.log().contains("SCRAM"), "{}", server.log());
