@@ -49,6 +49,8 @@ enum Act {
     Snapshot,
     /// To a snapshot of an earlier row.
     Restore,
+    /// Into the newest state.
+    Peek,
 }
 
 struct Row {
@@ -66,6 +68,10 @@ const fn snapshot(point: &'static str) -> Row {
 
 const fn restore(point: &'static str, kills: usize, then: Option<&'static str>) -> Row {
     Row { point, kills, act: Act::Restore, then }
+}
+
+const fn peek(point: &'static str, kills: usize) -> Row {
+    Row { point, kills, act: Act::Peek, then: None }
 }
 
 const ROWS: &[Row] = &[
@@ -90,6 +96,12 @@ const ROWS: &[Row] = &[
     restore("restore.fenced", 1, None),
     restore("restore.fenced", ATTEMPTS, None),
     restore("restore.recovered", ATTEMPTS, None),
+    peek("peek.extracted", 1),
+    peek("peek.placed", 1),
+    peek("peek.recovered", 1),
+    peek("peek.locked", 1),
+    peek("peek.opened", 1),
+    peek("peek.locked", ATTEMPTS),
 ];
 
 /// Points that the rows do not name: those of builds, provisions, clean-ups and
@@ -281,6 +293,7 @@ impl Faults {
         let (kind, arguments) = match (row.act, &target) {
             (Act::Snapshot, _) => ("snapshot", vec!["snapshot", "create", SUBJECT, "--name", &name]),
             (Act::Restore, Some((to, _))) => ("restore", vec!["restore", SUBJECT, "--to", to, "--yes"]),
+            (Act::Peek, _) => ("peek", vec!["tenant", "peek", SUBJECT, "--latest"]),
             (Act::Restore, None) => bail!("there is no snapshot to restore to"),
         };
         let platform = &self.house.platform;
@@ -297,6 +310,9 @@ impl Faults {
         let run = self.settled(Some(kind)).await?.context("its run")?;
         let after = self.state(SUBJECT).await?;
         let succeeded = run["state"] == "succeeded";
+        if succeeded && matches!(row.act, Act::Peek) {
+            self.house.platform.heddle(&["tenant", "peek", "end", SUBJECT]).await?;
+        }
         ensure!(succeeded == (ended.code == 0), "the run is {run}, and heddle ended with {ended:?}");
         ensure!(succeeded || !text(&run, "reason").is_empty(), "no reason: {run}");
         // Once is not often enough to give up, nor is anything behind a switch.

@@ -17,6 +17,7 @@ pub mod live;
 pub mod load;
 pub mod management;
 pub mod memory;
+pub mod peek;
 pub mod platform;
 pub mod queue;
 pub mod readme;

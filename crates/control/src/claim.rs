@@ -91,7 +91,8 @@ impl Control {
         };
         Ok(Claimed {
             run: run.run,
-            tenant: run.tenant,
+            // It takes no turn of its tenant.
+            tenant: run.tenant.filter(|_| !run.kind.is_beside()),
             work,
             fence: run.fence,
             attempt: run.attempt,

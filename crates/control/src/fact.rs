@@ -103,6 +103,10 @@ async fn commit_fact(on: &impl On, held: &Held, fact: Fact) -> Result<Option<Act
             advance(on, restore, &[RestoreState::Switched], RestoreState::Succeeded, None).await?;
             release_snapshot(on, restore).await?;
         }
+        Fact::PeekOpened { peek, port } => {
+            about(held.kind == RunKind::Peek)?;
+            crate::peek::opened(on, held, peek, port).await?;
+        }
         Fact::ClusterDropped { cluster } => cluster_dropped(on, held, cluster).await?,
         Fact::SnapshotTermsKept { tenant, snapshot, version } => {
             about(held.tenant == Some(tenant) && held.kind == RunKind::Expire)?;

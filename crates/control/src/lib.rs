@@ -29,6 +29,7 @@ mod login;
 mod maintenance_window;
 mod member;
 mod metric;
+mod peek;
 mod policy;
 mod project;
 mod queue;

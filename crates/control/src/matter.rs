@@ -3,18 +3,20 @@
 use database::{Guarded, On, sources};
 use jiff::Timestamp;
 use model::cluster::ClusterState;
+use model::peek::PeekState;
 use model::project::BuildState;
 use model::restore::{RestoreState, Target};
 use model::run::RunKind;
 use model::snapshot::SnapshotState;
 use model::tenant::TenantState;
-use model::{BuildId, RestoreId, SnapshotId, TenantId};
+use model::{BuildId, RestoreId, RunId, SnapshotId, TenantId};
 
 use crate::{Refusal, Result};
 
 /// What a run is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matter {
+    pub run: RunId,
     pub kind: RunKind,
     pub tenant: Option<TenantId>,
     pub build: Option<BuildId>,
@@ -25,6 +27,7 @@ pub(crate) struct Matter {
 impl From<&database::run::Run> for Matter {
     fn from(run: &database::run::Run) -> Self {
         Self {
+            run: run.id,
             kind: run.kind,
             tenant: run.tenant_id,
             build: run.build_id,
@@ -37,6 +40,7 @@ impl From<&database::run::Run> for Matter {
 impl From<&database::lease::Held> for Matter {
     fn from(held: &database::lease::Held) -> Self {
         Self {
+            run: held.run,
             kind: held.kind,
             tenant: held.tenant,
             build: held.build,
@@ -66,6 +70,11 @@ impl Matter {
             (RunKind::PlanRestore, .., Some(restore)) => {
                 let (from, to) = ([RestoreState::Planning], RestoreState::Failed);
                 database::restore::set_state(on, restore, &from, to, Some(reason), None).await?;
+            }
+            (RunKind::Peek, ..) => {
+                let peek = crate::peek::of_run(on, self.run).await?;
+                let (from, to) = ([PeekState::Opening], PeekState::Failed);
+                database::peek::set_state(on, peek.id, &from, to, reason).await?;
             }
             (RunKind::Restore, .., Some(restore)) => {
                 let from: Vec<RestoreState> = sources(RestoreState::Failed)
@@ -102,6 +111,11 @@ impl Matter {
             (RunKind::PlanRestore, ..) => {
                 return Err(Refusal::wrong_state("a failed plan is not tried again")
                     .hint("ask for the restore anew")
+                    .into());
+            }
+            (RunKind::Peek, ..) => {
+                return Err(Refusal::wrong_state("a failed peek is not tried again")
+                    .hint("ask for another one; it gets another password")
                     .into());
             }
             (RunKind::Restore, _, Some(tenant), _, Some(restore)) => {
@@ -165,6 +179,11 @@ impl Matter {
             (RunKind::PlanRestore, .., Some(restore)) => {
                 let restore = crate::restore::get(on, restore).await?;
                 unmet(restore.plan.is_some(), "there is no plan")
+            }
+            (RunKind::Peek, ..) => {
+                let state = crate::peek::of_run(on, self.run).await?.state;
+                let met = matches!(state, PeekState::Open | PeekState::Ending | PeekState::Ended);
+                unmet(met, &format!("the peek is {state}"))
             }
             (RunKind::Restore, .., Some(restore)) => {
                 let state = crate::restore::get(on, restore).await?.state;

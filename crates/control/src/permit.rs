@@ -48,7 +48,7 @@ impl Control {
     /// Whether whoever acts may cancel a run, or try it again.
     pub async fn may_steer(&self, run: &Run) -> Result<bool> {
         let permission = match run.kind {
-            RunKind::Build | RunKind::Provision => Permission::Develop,
+            RunKind::Build | RunKind::Provision | RunKind::Peek => Permission::Develop,
             RunKind::Shred => Permission::Administer,
             RunKind::Expire => return Ok(self.claims.role != Role::User),
             _ => Permission::Test,

@@ -129,7 +129,7 @@ impl Control {
     }
 
     /// A time is good if the tenant's history covers it.
-    fn check_time(
+    pub(crate) fn check_time(
         &self,
         tenant: &database::tenant::Tenant,
         at: Timestamp,

@@ -3,7 +3,8 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::{Control, Error, Result};
@@ -13,6 +14,9 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Rounds of Odoo's own password hashes (passlib's default for pbkdf2_sha512).
 const ODOO_ROUNDS: u32 = 25_000;
+
+/// Rounds of PostgreSQL's own.
+const SCRAM_ROUNDS: u32 = 4096;
 
 /// `length` random characters of 5 bits each.
 pub(crate) fn random(length: usize) -> Result<String> {
@@ -38,6 +42,26 @@ fn passlib(password: &str, salt: &[u8], rounds: u32) -> String {
     let checksum = pbkdf2::pbkdf2_hmac_array::<Sha512, 64>(password.as_bytes(), salt, rounds);
     let text = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes).replace('+', ".");
     format!("$pbkdf2-sha512${rounds}${}${}", text(salt), text(&checksum))
+}
+
+/// What PostgreSQL stores of a role's password (SCRAM-SHA-256, RFC 7677).
+pub(crate) async fn postgres_verifier(password: &str) -> Result<String> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(Error::Random)?;
+    let password = password.to_owned();
+    apart(move || Ok(scram(&password, &salt))).await
+}
+
+fn scram(password: &str, salt: &[u8]) -> String {
+    let salted = pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password.as_bytes(), salt, SCRAM_ROUNDS);
+    let keyed = |text: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&salted).expect("any key is good for HMAC");
+        mac.update(text);
+        mac.finalize().into_bytes()
+    };
+    let (stored, server) = (Sha256::digest(keyed(b"Client Key")), keyed(b"Server Key"));
+    let text = |bytes: &[u8]| STANDARD.encode(bytes);
+    format!("SCRAM-SHA-256${SCRAM_ROUNDS}:{}${}:{}", text(salt), text(&stored), text(&server))
 }
 
 impl Control {
@@ -88,6 +112,14 @@ mod tests {
         // passlib.hash.pbkdf2_sha512.using(rounds=25000, salt=b"0123456789abcdef").hash("secret")
         let expected = "$pbkdf2-sha512$25000$MDEyMzQ1Njc4OWFiY2RlZg$m28yyWgXn4Qvd2fQ81e1S2A5xmuunG4E1Gf1486hu9kLDwIHy8F3YHrAgxGilxgKS5vWq9EwEkBqsTS2bxygZg";
         assert_eq!(passlib("secret", b"0123456789abcdef", 25_000), expected);
+    }
+
+    #[test]
+    fn postgresql_reads_the_verifier() {
+        // The example of RFC 7677, whose password is "pencil".
+        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        let expected = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        assert_eq!(scram("pencil", &salt), expected);
     }
 
     #[test]

@@ -194,6 +194,15 @@ pub(crate) fn restorable(snapshot: &database::snapshot::Snapshot) -> Result<(), 
     }
 }
 
+/// Refuses a snapshot that cannot be looked into. A restore to it does not
+/// stand in the way.
+pub(crate) fn readable(snapshot: &database::snapshot::Snapshot) -> Result<(), Refusal> {
+    match snapshot.state {
+        SnapshotState::Restoring => Ok(()),
+        _ => restorable(snapshot),
+    }
+}
+
 async fn taken_by(on: &impl database::On, run: &database::run::Run) -> Result<Snapshot> {
     let id = run.snapshot_id.ok_or_else(|| Refusal::not_found("snapshot of the run", run.id))?;
     shown(get(on, id).await?)

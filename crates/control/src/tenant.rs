@@ -238,6 +238,11 @@ impl Control {
             return Ok(crate::run::shown(run));
         }
         may_be_shredded(&tenant)?;
+        if database::peek::live(&connection, tenant.id).await? > 0 {
+            return Err(Refusal::wrong_state(format!("somebody still looks into {}", tenant.name))
+                .hint("its peeks end within a moment of its being archived; ask for this again")
+                .into());
+        }
         let summary = format!("destroy the key of the tenant {}", tenant.name);
         let doing = doing(&tenant, Act::ShredTenant, &summary);
         let approval = self.granted(&connection, &doing).await?;
@@ -348,7 +353,10 @@ pub(crate) async fn archive(
     }
     let from = database::sources(TenantState::Archived);
     let moved = database::tenant::set_state(on, tenant.id, &from, TenantState::Archived, None).await?;
-    expect(moved, "tenant")
+    expect(moved, "tenant")?;
+    // One that is being made is refused when it says that it is open.
+    database::peek::end_of(on, tenant.id, reason).await?;
+    Ok(())
 }
 
 /// The first second a tenant can be given back as: when its first backup was

@@ -58,6 +58,10 @@ impl Control {
                 let restore = run.restore_id.ok_or_else(|| missing("restore"))?;
                 restore_work(on, tenant, restore).await?
             }
+            RunKind::Peek => {
+                let peek = crate::peek::of_run(on, run.id).await?;
+                Work::Peek { tenant, peek: crate::peek::work(&peek, &run.payload)? }
+            }
             RunKind::Expire => {
                 let retention = self.settings().retention;
                 let terms = database::snapshot::terms(on, row.id).await?;

@@ -2,6 +2,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use model::cluster::ClusterState;
+use model::peek::PeekState;
 use model::project::BuildState;
 use model::restore::RestoreState;
 use model::snapshot::SnapshotState;
@@ -53,7 +54,7 @@ macro_rules! states {
     )*};
 }
 
-states! { BuildState ClusterState RestoreState SnapshotState TenantState }
+states! { BuildState ClusterState PeekState RestoreState SnapshotState TenantState }
 
 /// The states that may become `next`: what a guarded update starts from when
 /// nothing narrower is asked for.

@@ -27,6 +27,7 @@ pub mod member;
 pub mod metric;
 pub mod migrate;
 pub mod observation;
+pub mod peek;
 pub mod policy;
 pub mod project;
 pub mod request;

@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0015_audited"
     "0016_retention"
     "0017_leaner_queue"
+    "0018_peeks"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

@@ -110,6 +110,7 @@ pub enum About {
     Snapshot(TenantId, SnapshotId),
     PlanRestore(TenantId, RestoreId),
     Restore(TenantId, RestoreId),
+    Peek(TenantId),
     Expire(TenantId),
     Shred(TenantId),
     Probe,
@@ -124,6 +125,7 @@ impl About {
             Self::Snapshot(..) => RunKind::Snapshot,
             Self::PlanRestore(..) => RunKind::PlanRestore,
             Self::Restore(..) => RunKind::Restore,
+            Self::Peek(_) => RunKind::Peek,
             Self::Expire(_) => RunKind::Expire,
             Self::Shred(_) => RunKind::Shred,
             Self::Probe => RunKind::Probe,
@@ -138,6 +140,7 @@ impl About {
             | Self::Snapshot(tenant, _)
             | Self::PlanRestore(tenant, _)
             | Self::Restore(tenant, _)
+            | Self::Peek(tenant)
             | Self::Expire(tenant)
             | Self::Shred(tenant) => Some(tenant),
         }

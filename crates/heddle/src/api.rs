@@ -3,11 +3,11 @@
 use model::access::Permission;
 use model::policy::ApprovalState;
 use protocol::api::{
-    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedTenant, Decide,
-    DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
-    NewEnvironment, NewMaintenanceWindow, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule, NewSecret,
-    NewSnapshot, NewTenant, Page, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run, RunEvent, Schedule,
-    ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
+    Alert, Approval, Build, ChangeEnvironment, ChangeSchedule, ChangeTenant, CreatedPeek, CreatedTenant,
+    Decide, DestroyEnvironment, Drain, Environment, LogLines, LoggedIn, Login, MaintenanceWindow, NewBuild,
+    NewEnvironment, NewMaintenanceWindow, NewPeek, NewPolicy, NewProject, NewRestore, NewRuns, NewSchedule,
+    NewSecret, NewSnapshot, NewTenant, Page, Peek, Policy, PolicyTerms, Project, QueuedRuns, Restore, Run,
+    RunEvent, Schedule, ScheduleRan, ScheduledTime, Secret, SecretsOf, Snapshot, Status, Tenant,
 };
 use protocol::audit::{AuditBlocks, AuditChains, AuditRow};
 use protocol::client::{Client, ClientError};
@@ -212,6 +212,22 @@ impl Api {
 
     pub async fn create_snapshot(&self, tenant: &str, new: &NewSnapshot) -> Result<Snapshot> {
         self.ask(&["tenants", tenant, "snapshots"], new).await
+    }
+
+    pub async fn create_peek(&self, tenant: &str, new: &NewPeek) -> Result<CreatedPeek> {
+        self.ask(&["tenants", tenant, "peeks"], new).await
+    }
+
+    pub async fn peeks(&self, tenant: &str) -> Result<Vec<Peek>> {
+        self.list(&path(&["tenants", tenant, "peeks"])).await
+    }
+
+    pub async fn peek(&self, tenant: &str, peek: Uuid) -> Result<Peek> {
+        self.get(&["tenants", tenant, "peeks", &peek.to_string()]).await
+    }
+
+    pub async fn end_peek(&self, tenant: &str, peek: Uuid) -> Result<()> {
+        self.client.delete(&path(&["tenants", tenant, "peeks", &peek.to_string()]), None).await
     }
 
     pub async fn create_restore(&self, tenant: &str, new: &NewRestore) -> Result<Restore> {

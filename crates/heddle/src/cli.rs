@@ -187,6 +187,10 @@ mod tests {
             "heddle snapshot create acme --name before-mistake --keep 3d",
             "heddle restore acme --to before-mistake --yes",
             "heddle restore acme --at -90s",
+            "heddle tenant peek acme --at -90s --for 15m --json",
+            "heddle tenant peek acme --latest -- -c 'SELECT 1'",
+            "heddle tenant peek acme --lsn 0/3000148 --psql",
+            "heddle tenant peek end acme",
             "heddle archive verify --tenant acme --json",
             "heddle archive restore acme --latest --to /srv/acme --repository /mnt/copy",
             "heddle archive restore acme --at -90s --to /srv/acme --plan",
@@ -225,6 +229,9 @@ mod tests {
     fn wrong_inputs_read_well() {
         let text = refused("heddle restore acme");
         assert!(text.contains("--to <SNAPSHOT>|--at <TIME>"), "{text}");
+
+        let text = refused("heddle tenant peek acme");
+        assert!(text.contains("--at <TIME>|--snapshot <SNAPSHOT>|--lsn <LSN>|--latest"), "{text}");
 
         let text = refused("heddle restore acme --at yesterday");
         assert!(text.contains("\"yesterday\" is not a time") && text.contains("5m ago"), "{text}");

@@ -136,6 +136,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("local"),
     Setting::new(
+        "worker_peeks",
+        "HEDDLE_WORKER_PEEKS",
+        "So many peeks the worker's host has at once, each with a copy of its tenant's database; at most 100.",
+    )
+    .default("4"),
+    Setting::new(
         "alert_queue_depth",
         "HEDDLE_ALERT_QUEUE_DEPTH",
         "An alert is opened when more runs than these wait for a worker.",
@@ -244,6 +250,7 @@ pub struct Settings {
     pub requests_per_second: u32,
     pub odoo_workers: u16,
     pub worker_name: String,
+    pub worker_peeks: u16,
     pub alerts: Thresholds,
     pub metrics_loopback: bool,
     pub metrics_tenants: u32,
@@ -322,6 +329,7 @@ impl Settings {
             requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
             worker_name: given.get("worker_name")?,
+            worker_peeks: given.get("worker_peeks")?,
             alerts: Thresholds {
                 queue_depth: given.get("alert_queue_depth")?,
                 disk_percent: given.get("alert_disk_percent")?,
@@ -382,6 +390,9 @@ impl Settings {
             if !(1..=100).contains(&percent) {
                 return refused(format!("setting `{key}` must be 1 to 100, not {percent}"));
             }
+        }
+        if self.worker_peeks > 100 {
+            return refused("setting `worker_peeks` must be at most 100".into());
         }
         if self.metrics_tenants > 1000 {
             return refused("setting `metrics_tenants` must be at most 1000".into());

@@ -67,6 +67,7 @@ ids! {
     BackupId
     SnapshotId
     RestoreId
+    PeekId
     WorkerId
     UserId
     ApiKeyId

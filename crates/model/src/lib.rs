@@ -13,6 +13,7 @@ pub mod archive;
 pub mod cluster;
 pub mod lsn;
 pub mod maintenance;
+pub mod peek;
 pub mod policy;
 pub mod program;
 pub mod project;

@@ -1,7 +1,7 @@
 //! Policies: which acts take the approval of others.
 
 crate::written_enum! {
-    /// What can be made to wait for an approval. The first three are kinds of
+    /// What can be made to wait for an approval. The first four are kinds of
     /// runs, and it is the run that waits; the others are refused until they
     /// have been approved, and then asked for again.
     pub enum Act {
@@ -9,6 +9,8 @@ crate::written_enum! {
         Snapshot = "snapshot",
         /// Make a tenant.
         Provision = "provision",
+        /// Read a tenant's database as it was.
+        Peek = "peek",
         ArchiveTenant = "archive_tenant",
         /// Destroy an archived tenant's key.
         ShredTenant = "shred_tenant",

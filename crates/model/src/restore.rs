@@ -13,7 +13,7 @@ pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{PlanError, earliest, plan, plan_backup};
+pub use plan::{PlanError, earliest, plan, plan_backup, plan_latest, plan_lsn};
 
 crate::written_enum! {
     pub enum RestoreState {
@@ -66,6 +66,9 @@ pub enum Stop {
     Name { name: String, lsn: Lsn },
     /// Before the first commit after this time; at `Plan::end` where there is none.
     Time(Timestamp),
+    /// Before the first record that begins at this position or after it; at
+    /// `Plan::end` where there is none.
+    Lsn(Lsn),
     /// As soon as the backup is consistent.
     Consistent,
     /// At the end of the WAL, which must reach `Plan::end`.

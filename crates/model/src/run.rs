@@ -53,6 +53,8 @@ crate::written_enum! {
         /// Find out how a restore would go; changes nothing.
         PlanRestore = "plan_restore",
         Restore = "restore",
+        /// Make a tenant's state readable for a while, beside what is served.
+        Peek = "peek",
         /// Drop what retention no longer keeps.
         Expire = "expire",
         /// Destroy an archived tenant's key, and remove all that there is of it.
@@ -67,10 +69,16 @@ impl RunKind {
     pub fn worker(self) -> WorkerKind {
         match self {
             Self::Build => WorkerKind::Build,
-            Self::Provision | Self::PlanRestore | Self::Restore => WorkerKind::Deploy,
+            Self::Provision | Self::PlanRestore | Self::Restore | Self::Peek => WorkerKind::Deploy,
             Self::Backup | Self::Snapshot | Self::Expire | Self::Shred => WorkerKind::Backup,
             Self::Probe => WorkerKind::Test,
         }
+    }
+
+    /// Whether it goes on beside other runs of its tenant: it reads the
+    /// repository, and changes nothing that they act on.
+    pub fn is_beside(self) -> bool {
+        self == Self::Peek
     }
 
     /// Whether nothing but the run itself moves as it goes on.
@@ -83,7 +91,7 @@ crate::written_enum! {
     /// What a worker is made for.
     pub enum WorkerKind {
         Build = "build",
-        /// Making and restoring tenants.
+        /// Making, restoring and looking into tenants.
         Deploy = "deploy",
         /// Backups, snapshots, and dropping what is not kept.
         Backup = "backup",

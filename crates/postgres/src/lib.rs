@@ -19,6 +19,7 @@ mod disk;
 mod fault;
 mod initdb;
 mod management;
+mod peek;
 mod recovery;
 mod roles;
 mod secret;
@@ -44,6 +45,7 @@ pub use disk::FileError;
 pub use fault::{RecoveryFault, since_last_start};
 pub use initdb::{InitError, InitOptions, initdb};
 pub use management::{ManagementError, prepare_management};
+pub use peek::{Reader, configure_peek, lock_for_reading};
 pub use recovery::{
     RecoveryError, finish_recovery, fork_of, history_fork, is_recovery_pending, write_recovery,
 };

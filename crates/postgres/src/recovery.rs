@@ -40,7 +40,8 @@ pub enum RecoveryError {
 /// `Stop::Time` keeps every commit stamped at or before it, in the order of the
 /// WAL, and stops before the first one stamped later. If there is none,
 /// PostgreSQL ends with [`crate::RecoveryFault::EndedBeforeTarget`]; then ask
-/// again with `Stop::End`.
+/// again with `Stop::End`. `Stop::Lsn` likewise ends there if no record begins at
+/// or after it.
 ///
 /// May be repeated, also with another `stop`, as long as it has not been
 /// promoted.
@@ -68,7 +69,8 @@ fn recovery_conf(stop: &Stop, timeline: Timeline, fetch: &ShellCommand) -> Resul
     set("restore_command", fetch.as_str());
     set("recovery_target_timeline", &timeline.0.to_string());
     set("recovery_target_action", "promote");
-    set("recovery_target_inclusive", "on");
+    // A position is where the first record begins that is not wanted.
+    set("recovery_target_inclusive", if matches!(stop, Stop::Lsn(_)) { "off" } else { "on" });
     match stop {
         Stop::Name { name, .. } => {
             let good = (1..=POINT_NAME_LIMIT).contains(&name.len()) && !name.contains(char::is_control);
@@ -78,6 +80,7 @@ fn recovery_conf(stop: &Stop, timeline: Timeline, fetch: &ShellCommand) -> Resul
             set("recovery_target_name", name);
         }
         Stop::Time(time) => set("recovery_target_time", &written(*time)),
+        Stop::Lsn(lsn) => set("recovery_target_lsn", &lsn.to_string()),
         Stop::Consistent => set("recovery_target", "immediate"),
         Stop::End => {}
     }
@@ -149,6 +152,9 @@ mod tests {
         assert!(named.contains("recovery_target_name = 'heddle-1'\n"), "{named}");
         assert!(named.contains("recovery_target_timeline = '3'\n"), "{named}");
         assert!(named.contains("restore_command = '''fetch'' ''%f'' ''%p'''\n"), "{named}");
+        let before = conf(&Stop::Lsn(Lsn(0x500_00A0))).unwrap();
+        assert!(before.contains("recovery_target_lsn = '0/50000A0'\n"), "{before}");
+        assert!(before.contains("recovery_target_inclusive = 'off'\n"), "{before}");
         let end = conf(&Stop::End).unwrap();
         assert!(!end.contains("recovery_target_name") && !end.contains("recovery_target_time "), "{end}");
         for bad in [String::new(), "x".repeat(64), "a\nb".into()] {

@@ -15,6 +15,9 @@ pub(crate) const MANAGEMENT: &str = include_str!("management.conf");
 /// Settings that only a cluster in recovery has; empty otherwise.
 pub(crate) const RECOVERY_FILE: &str = "heddle-recovery.conf";
 
+/// Settings that only a peek has.
+pub(crate) const PEEK_FILE: &str = "heddle-peek.conf";
+
 /// The map of operating system users to the superuser.
 const MAP: &str = "heddle";
 
@@ -29,6 +32,7 @@ pub(crate) const POSTGRESQL_CONF: &str = "\
 include 'heddle.conf'
 include_if_exists 'heddle-management.conf'
 include_if_exists 'heddle-recovery.conf'
+include_if_exists 'heddle-peek.conf'
 ";
 
 pub(crate) fn heddle_conf(port: u16, socket_dir: &str, archive: Option<&Archive>) -> String {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use model::access::Role;
 use model::alert::{AlertKind, AlertState, Severity};
 use model::cluster::ClusterState;
+use model::peek::PeekState;
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
@@ -371,6 +372,67 @@ pub struct PlannedLineage {
     pub timeline: u32,
     pub from: String,
     pub to: String,
+}
+
+/// What to look at: at most one of the three; none: the newest state.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPeek {
+    /// A snapshot's name or id.
+    #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
+    pub snapshot: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// A position in the WAL of the lineage that is served now: `0/3000148`.
+    #[serde(default)]
+    #[schema(pattern = "^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$", example = "0/3000148")]
+    pub lsn: Option<String>,
+    /// How long it lasts from when it is open; default: an hour.
+    #[serde(default)]
+    #[schema(minimum = 10, maximum = 86400)]
+    pub seconds: Option<u32>,
+}
+
+/// A tenant's database as it was, to be read for a while.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Peek {
+    pub id: Uuid,
+    pub tenant: String,
+    #[schema(schema_with = one_of::<PeekState>)]
+    pub state: PeekState,
+    pub snapshot: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    pub lsn: Option<String>,
+    pub seconds: u32,
+    /// On whose host it is, once it is open.
+    pub worker: Option<String>,
+    /// As seen from that host: its loopback.
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: String,
+    pub user: String,
+    /// Why it ends, or has failed.
+    pub reason: Option<String>,
+    /// The run that makes it.
+    pub run: Uuid,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub opened_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct CreatedPeek {
+    pub peek: Peek,
+    /// Shown this once. Empty when the same request was answered before.
+    pub password: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use model::alert::Place;
 use model::archive::{Activation, Backup, Lineage};
 use model::lsn::Lsn;
+use model::peek::Point;
 use model::restore::{Plan, RestoreState, Target};
 use model::retention::Retention;
 use model::run::{Level, RunKind, Stop, WorkerKind};
 use model::tenant::{Serving, TenantState};
 use model::{
-    BackupId, BuildId, ClusterId, LineageId, RestoreId, RunId, SnapshotId, TenantDatabaseId, TenantId,
-    WorkerId,
+    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId,
+    TenantId, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,10 @@ pub enum Work {
         plan: Plan,
         to: Option<Placed>,
     },
+    Peek {
+        tenant: TenantWork,
+        peek: PeekWork,
+    },
     Expire {
         tenant: TenantWork,
         clusters: Vec<ClusterId>,
@@ -119,6 +124,30 @@ pub enum Work {
         clusters: Vec<ClusterId>,
     },
     Probe(Probe),
+}
+
+/// What a peek shows, to whom, and for how long.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeekWork {
+    pub peek: PeekId,
+    pub point: Point,
+    /// From when it is open.
+    pub seconds: u32,
+    /// What PostgreSQL stores of the password, which only who asked was told.
+    pub verifier: String,
+    /// It was said to be open already, under an earlier lease.
+    pub opened: bool,
+}
+
+impl std::fmt::Debug for PeekWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { peek, point, seconds, .. } = self;
+        f.debug_struct("PeekWork")
+            .field("peek", peek)
+            .field("point", point)
+            .field("seconds", seconds)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is to be kept of a snapshot, as it was said last.
@@ -330,6 +359,11 @@ pub enum Fact {
     RestoreServed {
         restore: RestoreId,
     },
+    /// It can be connected to, on its worker's host. opening -> open.
+    PeekOpened {
+        peek: PeekId,
+        port: u16,
+    },
     /// The cluster's files are gone. -> dropped.
     ClusterDropped {
         cluster: ClusterId,
@@ -450,6 +484,23 @@ pub struct ObservedTenant {
     pub gevent: Option<String>,
     pub router_key: Option<String>,
     pub cell_port: Option<u16>,
+}
+
+/// `POST /internal/workers/{id}/peeks`: what became of the host's peeks, and
+/// what is to become of them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Peeks {
+    /// Nothing is left of them. open, ending -> ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<PeekId>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeeksAnswer {
+    /// Open on this host. What else is there, and no run makes, is to go.
+    pub open: Vec<PeekId>,
+    /// Those that it has not said to be gone.
+    pub ending: Vec<PeekId>,
 }
 
 /// `GET /internal/routes?after=VERSION&wait_ms=N`: answers when the table has

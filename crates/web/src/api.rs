@@ -11,6 +11,7 @@ mod list;
 mod login;
 mod maintenance_window;
 mod member;
+mod peek;
 mod policy;
 mod project;
 mod restore;
@@ -72,6 +73,8 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/tenants/{tenant}/snapshots/{snapshot}", get(snapshot::get))
         .route("/tenants/{tenant}/snapshots/{snapshot}/pin", post(snapshot::pin))
         .route("/tenants/{tenant}/snapshots/{snapshot}/unpin", post(snapshot::unpin))
+        .route("/tenants/{tenant}/peeks", get(peek::list).post(peek::create))
+        .route("/tenants/{tenant}/peeks/{peek}", get(peek::get).delete(peek::end))
         .route("/tenants/{tenant}/restores", get(restore::list).post(restore::create))
         .route("/restores/{restore}", get(restore::get))
         .route("/restores/{restore}/confirm", post(restore::confirm))
@@ -136,6 +139,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         build::list, build::create, build::get,
         tenant::list, tenant::create, tenant::get, tenant::change, tenant::suspend, tenant::resume, tenant::archive, tenant::shred, tenant::log,
         snapshot::list, snapshot::create, snapshot::get, snapshot::pin, snapshot::unpin,
+        peek::list, peek::create, peek::get, peek::end,
         restore::list, restore::create, restore::get, restore::confirm,
         approval::list, approval::get, approval::approve, approval::refuse,
         approval::of_run, approval::approve_run, approval::refuse_run,

@@ -14,8 +14,8 @@ use model::{RunId, TenantId, WorkerId};
 use protocol::client::WORKER;
 use protocol::internal::{
     Answer as WorkerAnswer, Assignments, Claim, Claimed, Events, Finish, Heartbeat, HeartbeatAnswer,
-    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Questions, Recorded, Register,
-    Registered, Report, Routes, Stale, TenantSecrets,
+    Heartbeats, HeartbeatsAnswer, ManyEvents, ManyFinishes, Observed, Peeks, PeeksAnswer, Questions,
+    Recorded, Register, Registered, Report, Routes, Stale, TenantSecrets,
 };
 use serde::Deserialize;
 
@@ -36,6 +36,7 @@ pub(crate) fn router(state: &WebState) -> Router<WebState> {
         .route("/workers/{worker}/tenants", get(assignments))
         .route("/workers/{worker}/tenants/{tenant}/secrets", get(tenant_secrets))
         .route("/workers/{worker}/observed", post(observed))
+        .route("/workers/{worker}/peeks", post(keep_peeks))
         .route("/workers/{worker}/questions", get(questions))
         .route("/workers/{worker}/answers", post(answers))
         .route("/runs/claim", post(claim))
@@ -102,6 +103,14 @@ async fn observed(
     Json(body): Json<Observed>,
 ) -> Answer<Answered<()>> {
     Ok(Answered(control.observed(worker, body).await?))
+}
+
+async fn keep_peeks(
+    Reporting(control): Reporting,
+    Path(worker): Path<WorkerId>,
+    Json(body): Json<Peeks>,
+) -> Answer<Answered<PeeksAnswer>> {
+    Ok(Answered(control.keep_peeks(worker, body).await?))
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archive::{Filestore, TenantArchive, WalAccess};
 use model::archive::Lineage;
-use model::program::{ProgramState, RestartPolicy};
+use model::program::ProgramState;
 use model::restore::Plan;
 use model::{ClusterId, LineageId, TenantDatabaseId, TenantId};
 use postgres::{Archive, Cluster};
@@ -102,16 +102,20 @@ impl<'a> Cell<'a> {
 
     pub fn cluster(&self, port: u16) -> Result<Cluster, Failure> {
         let layout = &self.host.layout;
-        let archive = Archive::over_socket(&self.host.heddle, &layout.archive_socket(self.lineage()))
-            .doing("name the archive's socket")?;
         Ok(Cluster {
             data_dir: layout.cell(self.tenant, self.lineage()),
             socket_dir: layout.socket_dir(self.lineage()),
             port,
             identity: layout.cell_identity(self.ordinal),
             socket_group: layout.odoo_identity(self.ordinal).map(|identity| identity.gid),
-            archive: Some(archive),
+            archive: Some(self.archive_commands()?),
         })
+    }
+
+    /// How its WAL leaves it and comes back.
+    pub fn archive_commands(&self) -> Result<Archive, Failure> {
+        Archive::over_socket(&self.host.heddle, &self.host.layout.archive_socket(self.lineage()))
+            .doing("name the archive's socket")
     }
 
     /// Serves the cell's archive socket: what it may push to, what it recovers
@@ -174,6 +178,19 @@ impl<'a> Cell<'a> {
     pub async fn connect(&self) -> Result<Client, Failure> {
         let port = self.start().await?;
         postgres::wait_ready(&self.cluster(port)?, START).await.doing("wait for the cell")
+    }
+
+    /// As `connect`, if it runs; None: it does not, and is left so.
+    pub async fn connect_running(&self) -> Result<Option<Client>, Failure> {
+        let state = self.host.driver.state(&cell_program(self.lineage())).await.doing("look at the cell")?;
+        let card = Card::read(&self.host.layout, self.tenant, self.lineage());
+        match (state, card) {
+            (ProgramState::Running { .. }, Some(card)) if card.port != 0 => {
+                let ready = postgres::wait_ready(&self.cluster(card.port)?, START).await;
+                ready.map(Some).doing("wait for the cell")
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A superuser's connection to the tenant's own database.
@@ -268,10 +285,4 @@ pub fn first_lineage(placed: Placed, tenant: TenantId, system_identifier: u64, d
         segment_size: model::lsn::SegmentSize::CELL,
         database: database.to_owned(),
     }
-}
-
-/// Recovery ends by itself, once.
-pub fn once(mut spec: model::program::ProgramSpec) -> model::program::ProgramSpec {
-    spec.restart = RestartPolicy::Never;
-    spec
 }

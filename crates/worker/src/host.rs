@@ -20,6 +20,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::Config;
 use crate::failure::{Doing, Failure};
 use crate::layout::Layout;
+use crate::peeks::Turns;
 
 pub struct Host {
     pub layout: Layout,
@@ -34,6 +35,10 @@ pub struct Host {
     /// What runs it takes; none: all.
     pub kinds: Vec<WorkerKind>,
     pub heddle: std::path::PathBuf,
+    /// So many peeks are here at once.
+    pub most_peeks: u16,
+    /// One at a time acts on a peek: its run, or the keeper.
+    pub peeks: Turns,
     /// This process as control knows it, once it has registered.
     worker: OnceLock<WorkerId>,
     turns: Mutex<HashMap<TenantId, Arc<tokio::sync::Mutex<()>>>>,
@@ -47,7 +52,7 @@ impl Host {
             run: config.run_dir,
             identity_base: root.then_some(config.identity_base),
         };
-        for folder in ["programs", "builds", "tenants", "addons"] {
+        for folder in ["programs", "builds", "tenants", "peeks", "addons"] {
             let mode = if folder == "programs" { 0o700 } else { 0o711 };
             make_folder(&layout.data.join(folder), mode, None)?;
         }
@@ -71,6 +76,8 @@ impl Host {
             odoo_workers: config.odoo_workers,
             kinds: config.kinds,
             heddle: config.heddle,
+            most_peeks: config.peeks,
+            peeks: Turns::default(),
             layout,
             worker: OnceLock::new(),
             turns: Mutex::default(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use model::program::{Identity, ProgramId};
-use model::{BuildId, LineageId, TenantId};
+use model::{BuildId, LineageId, PeekId, TenantId};
 
 /// Names of folders, sockets and programs; touches nothing.
 #[derive(Debug, Clone)]
@@ -59,15 +59,32 @@ impl Layout {
     }
 
     pub fn socket_dir(&self, lineage: LineageId) -> PathBuf {
-        self.run.join(short(lineage))
+        self.run.join(short(lineage.0))
     }
 
     pub fn archive_socket(&self, lineage: LineageId) -> PathBuf {
-        self.run.join("a").join(format!("{}.sock", short(lineage)))
+        self.run.join("a").join(format!("{}.sock", short(lineage.0)))
     }
 
     pub fn files_socket(&self, lineage: LineageId) -> PathBuf {
-        self.run.join("a").join(format!("{}.files.sock", short(lineage)))
+        self.run.join("a").join(format!("{}.files.sock", short(lineage.0)))
+    }
+
+    /// Of tenants, but none of their cells: nothing in there is ever served.
+    pub fn peeks(&self) -> PathBuf {
+        self.data.join("peeks")
+    }
+
+    pub fn peek(&self, peek: PeekId) -> PathBuf {
+        self.peeks().join(peek.to_string())
+    }
+
+    pub fn peek_socket_dir(&self, peek: PeekId) -> PathBuf {
+        self.run.join(short(peek.0))
+    }
+
+    pub fn peek_archive_socket(&self, peek: PeekId) -> PathBuf {
+        self.run.join("a").join(format!("{}.sock", short(peek.0)))
     }
 
     pub fn odoo_identity(&self, ordinal: u32) -> Option<Identity> {
@@ -85,8 +102,8 @@ impl Layout {
 
 /// A socket's folder takes the random end of the id: ids made in one
 /// millisecond share their beginning.
-fn short(lineage: LineageId) -> String {
-    let id = lineage.0.simple().to_string();
+fn short(id: uuid::Uuid) -> String {
+    let id = id.simple().to_string();
     id[id.len() - 12..].to_owned()
 }
 
@@ -103,6 +120,11 @@ pub fn recovery_program(lineage: LineageId) -> ProgramId {
 /// The program of the Odoo that serves a lineage.
 pub fn odoo_program(lineage: LineageId) -> ProgramId {
     program("odoo", lineage)
+}
+
+/// The program of a peek; it ends once.
+pub fn peek_program(peek: PeekId) -> ProgramId {
+    program("peek", peek)
 }
 
 pub fn template_program(build: BuildId) -> ProgramId {

@@ -14,6 +14,7 @@ mod host;
 mod keep;
 mod layout;
 mod measure;
+mod peeks;
 mod ports;
 mod probe;
 mod report;
@@ -57,6 +58,8 @@ pub struct Config {
     pub postgres_bin: Option<PathBuf>,
     /// Odoo's HTTP workers for each tenant; 0: threaded.
     pub odoo_workers: u16,
+    /// So many peeks are on this host at once.
+    pub peeks: u16,
     /// The binary that cells and shims run as.
     pub heddle: PathBuf,
 }
@@ -67,6 +70,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     let control = config.control.clone();
     let (name, kinds, labels) = (config.name.clone(), config.kinds.clone(), config.labels.clone());
     let host = Arc::new(Host::open(config).await?);
+    if let Err(failure) = peeks::clear(&host).await {
+        // Tried again as long as control does not know of them.
+        tracing::warn!("cannot remove the peeks of an earlier process: {}", failure.reason());
+    }
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let register = Register { name, version, kinds, labels };
     let registered: Registered = tokio::select! {
@@ -84,6 +91,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), Failure> {
     tasks.spawn("keep tenants running", OnError::Restart, move |shutdown| {
         keep::run(keeping.clone(), worker, shutdown)
     });
+    let peeking = host.clone();
+    tasks
+        .spawn("keep peeks", OnError::Restart, move |shutdown| peeks::run(peeking.clone(), worker, shutdown));
     let answering = host.clone();
     tasks.spawn("answer questions", OnError::Restart, move |shutdown| {
         answer::run(answering.clone(), worker, shutdown)

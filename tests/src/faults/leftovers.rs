@@ -36,6 +36,7 @@ async fn look(platform: &Platform) -> Result<Vec<String>> {
         tenants.iter().map(|tenant| text(tenant, "lineage")).filter(|lineage| !lineage.is_empty()).collect();
     let mut left = Vec::new();
     cells(platform, &serving, &mut left)?;
+    left.extend(names(&platform.data.join("peeks"))?.into_iter().map(|id| format!("peek {id}")));
     programs(platform, &serving, &mut left)?;
     clusters(platform, serving.len(), &mut left).await?;
     repository(&platform.data.join("repository"), &mut left)?;

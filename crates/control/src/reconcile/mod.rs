@@ -10,6 +10,7 @@ pub mod backup;
 pub mod cluster;
 pub mod event;
 pub mod lease;
+pub mod peek;
 pub mod queue;
 pub mod schedule;
 pub mod session;
@@ -48,6 +49,7 @@ macro_rules! reconcilers {
 const RECONCILERS: &[Reconciler] = reconcilers! {
     lease every 1,
     approval every 2,
+    peek every 1,
     queue every 1,
     schedule every 1,
     audit every 5,

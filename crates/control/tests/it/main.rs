@@ -10,6 +10,7 @@ mod maintenance;
 #[path = "../../../database/tests/it/older.rs"]
 #[allow(dead_code)]
 mod older;
+mod peeks;
 mod people;
 mod platform;
 mod queue;

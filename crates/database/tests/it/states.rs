@@ -7,6 +7,7 @@ use model::access::{Permission, Role};
 use model::alert::{AlertKind, Place, Severity};
 use model::cluster::{ClusterKind, ClusterState};
 use model::lsn::Lsn;
+use model::peek::{PeekState, Point};
 use model::policy::{Act, ApprovalState, Decision};
 use model::project::{BuildState, Stage};
 use model::restore::RestoreState;
@@ -14,7 +15,10 @@ use model::run::{Approval, Level, Priority, RunKind, RunState, Stop, WorkerKind}
 use model::schedule::{Action, CatchUp};
 use model::snapshot::{SnapshotKind, SnapshotState};
 use model::tenant::{Limits, Serving, TenantState, Tier};
-use model::{BackupId, BuildId, ClusterId, LineageId, RestoreId, SnapshotId, TenantDatabaseId, TenantId};
+use model::{
+    BackupId, BuildId, ClusterId, LineageId, PeekId, RestoreId, RunId, SnapshotId, TenantDatabaseId,
+    TenantId, WorkerId,
+};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -36,6 +40,7 @@ async fn checks_mirror_the_enums() {
         ("clusters_state_written", written(ClusterState::ALL)),
         ("env_permissions_permission_written", written(Permission::GRANTED)),
         ("environments_stage_written", written(Stage::ALL)),
+        ("peeks_state_written", written(PeekState::ALL)),
         ("policies_act_written", written(Act::ALL)),
         ("policies_roles_written", written(Role::ALL)),
         ("policies_stage_written", written(Stage::ALL)),
@@ -149,6 +154,8 @@ impl World {
             INSERT INTO ops.snapshots (id, tenant_id, name, state, kind, expires_at)
                 VALUES ('$a', '$6', 'before', 'creating', 'manual', now() + interval '1 day');
             INSERT INTO ops.restores (id, tenant_id, state, at) VALUES ('$b', '$6', 'planning', now());
+            INSERT INTO ops.peeks (id, tenant_id, state, run_id, at, seconds)
+                VALUES (gen_random_uuid(), '$6', 'opening', gen_random_uuid(), now(), 60);
             INSERT INTO ops.runs (id, kind, state, project_id, tenant_id, requester, lane, turn)
                 VALUES ('$c', 'backup', 'queued', '$1', '$6', 'platform', 2, 1)";
         let sql = (1..=12u128)
@@ -307,6 +314,44 @@ async fn restores_follow_their_arrows() {
 }
 
 #[tokio::test]
+async fn peeks_follow_their_arrows() {
+    let scratch = Scratch::new().await;
+    let admin = scratch.admin().await;
+    let world = World::new(&admin).await;
+    let worker: Uuid = admin.query_one("SELECT id FROM ops.workers", &[]).await.unwrap().get(0);
+    let peek = PeekId::new();
+    {
+        let pool = Pool::connect(&scratch.url(), Sizes::each(1)).await.unwrap();
+        let point = Point::Lsn(Lsn(0x300_0148));
+        let new =
+            database::peek::New { id: peek, tenant: world.tenant, run: RunId::new(), point, seconds: 60 };
+        let connection = pool.get().await.unwrap();
+        database::peek::insert(&connection, new).await.unwrap();
+        let found = database::peek::get(&connection, peek).await.unwrap().unwrap();
+        assert_eq!((found.point, found.state), (point, PeekState::Opening));
+    }
+    let put = |state: PeekState| {
+        let opened = matches!(state, PeekState::Open | PeekState::Ending | PeekState::Ended);
+        let since = |wanted| if wanted { "now()" } else { "NULL" };
+        let (at, ended) = (since(opened), since(matches!(state, PeekState::Ended | PeekState::Failed)));
+        let (worker, port) = match opened {
+            true => (format!("'{worker}'"), "18000"),
+            false => ("NULL".to_owned(), "NULL"),
+        };
+        let reason = if matches!(state, PeekState::Opening | PeekState::Open) { "NULL" } else { "'why'" };
+        format!(
+            "state = '{state}', worker_id = {worker}, port = {port}, opened_at = {at}, expires_at = {at},
+             reason = {reason}, ended_at = {ended}"
+        )
+    };
+    walk(&scratch, "peeks", peek.0, put, async |on, _, to| match to {
+        PeekState::Open => database::peek::set_open(on, peek, WorkerId(worker), 18_000).await.unwrap(),
+        _ => database::peek::set_state(on, peek, &sources(to), to, "why").await.unwrap(),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_row_that_is_not_there_is_missing() {
     let scratch = Scratch::new().await;
     let pool = Pool::connect(&scratch.url(), Sizes::each(1)).await.unwrap();
@@ -340,6 +385,11 @@ async fn rows_that_contradict_themselves_are_refused() {
         ("UPDATE ops.restores SET state = 'failed', ended_at = now()", "restores_failed_has_reason"),
         ("UPDATE ops.restores SET at = NULL", "restores_one_target"),
         ("UPDATE ops.runs SET state = 'running'", "runs_state_written"),
+        ("UPDATE ops.peeks SET state = 'open'", "peeks_opened_somewhere"),
+        ("UPDATE ops.peeks SET port = 18000", "peeks_opened_somewhere"),
+        ("UPDATE ops.peeks SET state = 'failed', ended_at = now()", "peeks_end_with_reason"),
+        ("UPDATE ops.peeks SET lsn = '0/1'", "peeks_one_target"),
+        ("UPDATE ops.peeks SET seconds = 9", "peeks_seconds_check"),
         ("UPDATE ops.runs SET state = 'cancelled'", "runs_ended_since"),
         ("UPDATE ops.runs SET started_at = now()", "runs_queued_not_started"),
         ("UPDATE ops.runs SET turn = NULL", "runs_queued_has_turn"),

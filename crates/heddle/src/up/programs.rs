@@ -25,7 +25,7 @@ pub fn kind(id: &ProgramId) -> Kind {
         return Kind::Management;
     }
     match id.as_str().split('-').next() {
-        Some("cell" | "recovery" | "template") => Kind::Cluster,
+        Some("cell" | "peek" | "recovery" | "template") => Kind::Cluster,
         _ => Kind::Odoo,
     }
 }
@@ -111,7 +111,11 @@ mod tests {
     #[test]
     fn odoos_stop_before_clusters() {
         let kind = |id: &str| kind(&id.parse().unwrap());
-        assert!(kind("odoo-1") < kind("cell-1") && kind("init-1") < kind("template-1"));
+        assert!(
+            kind("odoo-1") < kind("cell-1")
+                && kind("odoo-1") < kind("peek-1")
+                && kind("init-1") < kind("template-1")
+        );
         assert!(kind("recovery-1") < kind("management"));
     }
 

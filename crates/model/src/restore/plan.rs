@@ -26,6 +26,12 @@ pub enum PlanError {
     UnknownSnapshot(SnapshotId),
     #[error("no backup from before snapshot {name:?} is left; choose a later snapshot or a time")]
     SnapshotBeforeBackup { name: String },
+    #[error(
+        "{lsn} is before the first backup that leads to it, or of an earlier lineage; choose a time instead"
+    )]
+    LsnTooEarly { lsn: Lsn },
+    #[error("the WAL that is in the repository ends at {end}, before {lsn}; choose an earlier position")]
+    LsnNotReached { lsn: Lsn, end: Lsn },
     #[error("the tenant has no backup {0}; choose one of those that `heddle archive expire --plan` shows")]
     UnknownBackup(BackupId),
     /// `latest` is the last time before the gap that can be restored, where a
@@ -103,6 +109,43 @@ pub fn plan_backup(history: &History, id: BackupId) -> Result<Plan, PlanError> {
     let to = Segment::before(timeline, backup.stop, segment_size).end(segment_size);
     let wal = vec![range(source, backup.start, to)];
     Ok(Plan { source: backup.lineage, backup: id, wal, stop: Stop::Consistent, end: backup.stop })
+}
+
+/// Plans the newest state that the repository holds of what the tenant serves now.
+pub fn plan_latest(history: &History, now: Timestamp) -> Result<Plan, PlanError> {
+    if history.backups.is_empty() {
+        return Err(PlanError::NoBackup);
+    }
+    let plan = to_time(history, now).map_err(|error| name_latest(history, error, now))?;
+    Ok(Plan { stop: Stop::End, ..plan })
+}
+
+/// Plans a position in the WAL of the lineage that the tenant serves now: what
+/// was written before it. Positions of earlier lineages do not tell which one
+/// they are of; they are reached by time.
+pub fn plan_lsn(history: &History, lsn: Lsn) -> Result<Plan, PlanError> {
+    let newest = history.activations.iter().max_by_key(|activation| activation.at);
+    let chain = chain(history, newest.ok_or(PlanError::NoBackup)?.lineage)?;
+    let too_early = PlanError::LsnTooEarly { lsn };
+    if chain.last().and_then(|own| own.lineage.parent).is_some_and(|fork| lsn < fork.lsn) {
+        return Err(too_early);
+    }
+    let (first, backup) = newest_backup(history, &chain, |backup| backup.stop <= lsn).ok_or(too_early)?;
+    let chain = &chain[first..];
+    let mut wal = ancestors(chain, backup)?;
+    let source = chain[chain.len() - 1];
+    let from = own_start(chain, backup);
+    let held = Held::of(source, from);
+    let end = held.end(history, source);
+    if lsn > end {
+        // Behind a gap there may be more, which cannot be reached.
+        return Err(match held.ends_before(held.known(history, source)) {
+            true => held.gap(source),
+            false => PlanError::LsnNotReached { lsn, end },
+        });
+    }
+    wal.push(range(source, from, held.to()));
+    Ok(Plan { source: source.lineage.id, backup: backup.id, wal, stop: Stop::Lsn(lsn), end })
 }
 
 /// The earliest time that `plan` accepts; None while there is none.

@@ -14,6 +14,8 @@ use crate::TenantId;
 use crate::archive::{Activation, Backup, Fork, History, Lineage, LineageHistory, SnapshotPoint};
 use crate::lsn::Segment;
 
+mod peeks;
+
 const SIZE: SegmentSize = SegmentSize::CELL;
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
@@ -367,6 +369,10 @@ impl World {
             }
             let replayed = line.records.iter().filter(|record| record.end > range.from);
             for record in replayed.take_while(|record| record.end <= range.to) {
+                if matches!(plan.stop, Stop::Lsn(lsn) if position >= lsn) {
+                    assert!(position >= backup.stop, "stops before the backup is consistent");
+                    return (state, position);
+                }
                 match (record.kind, &plan.stop) {
                     (Kind::Commit(_), Stop::Time(at)) if record.at > at.as_microsecond() => {
                         assert!(position >= backup.stop, "stops before the backup is consistent");
@@ -390,7 +396,7 @@ impl World {
             assert!(position >= backup.stop, "the WAL ends before the backup is consistent");
             return (state, position);
         }
-        assert!(matches!(plan.stop, Stop::Time(_)), "the restore point was not found");
+        assert!(!matches!(plan.stop, Stop::Name { .. }), "the restore point was not found");
         assert!(position >= backup.stop && plan.reached(position, SIZE), "{position} {plan:?}");
         (state, position)
     }

@@ -4,6 +4,7 @@
 mod copies;
 mod logins;
 mod management;
+mod peeks;
 mod recovery;
 mod settings;
 mod support;

@@ -138,6 +138,7 @@ async fn furnish(site: &Site, worker: &Worker<'_>) -> String {
     let restore: Restore =
         site.post("/api/v1/tenants/acme/restores", json!({"snapshot": "before"})).await.good();
     worker.plan(placed, backup).await;
+    let peek: Value = site.post("/api/v1/tenants/acme/peeks", json!({})).await.good();
     // Runs that have failed, one of them to be tried again, and one that waits.
     let build = json!({"project": "demo", "odoo": "/opt/other", "modules": ["base"]});
     site.post("/api/v1/builds", build).await.good::<Value>();
@@ -190,6 +191,7 @@ async fn furnish(site: &Site, worker: &Worker<'_>) -> String {
         ("policy", vec![policy["id"].as_str().unwrap().to_owned()]),
         ("cron", vec!["30 2 * * *".into(), "0 3 * * 0".into()]),
         ("zone", vec!["UTC".into(), "Europe/Paris".into()]),
+        ("peek", vec![peek["peek"]["id"].as_str().unwrap().to_owned()]),
         ("restore", vec![restore.id.to_string()]),
         ("run", [&again].into_iter().chain(&runs.items).map(|run| run.id.to_string()).collect()),
     ];

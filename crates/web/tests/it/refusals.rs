@@ -451,6 +451,8 @@ fn states(scene: &Scene<'_>) -> Vec<Row> {
     let restore = |what, name: &str, body, status, kind| {
         scene.post(what, &format!("/api/v1/tenants/{name}/restores"), body, status, kind)
     };
+    let peek = |what, body, status, kind| scene.post(what, "/api/v1/tenants/acme/peeks", body, status, kind);
+    let no_peek = format!("/api/v1/tenants/acme/peeks/{nobody}");
     let fence = scene.running.fence - 1;
     let stale = |what, verb: &str, body: Value| {
         let path = format!("/internal/runs/{}/{verb}", scene.running.run);
@@ -617,6 +619,26 @@ fn states(scene: &Scene<'_>) -> Vec<Row> {
             400,
             "invalid",
         ),
+        scene.get("an unknown peek", &no_peek, 404, "not-found").names(&["peek list"]),
+        scene.to("an end of no peek", Method::DELETE, &no_peek, 404, "not-found").names(&["peek list"]),
+        scene.get("peeks of no tenant", "/api/v1/tenants/nobody/peeks", 404, "not-found"),
+        scene.post(
+            "a peek into an archived tenant",
+            "/api/v1/tenants/globex/peeks",
+            json!({}),
+            409,
+            "wrong-state",
+        ),
+        peek("a peek at no position", json!({"lsn": "zero"}), 400, "invalid").names(&["0/3000148"]),
+        peek("a peek at two points", json!({"snapshot": "mine", "lsn": "0/1"}), 400, "invalid"),
+        peek("a peek for a moment", json!({"seconds": 1}), 400, "invalid"),
+        peek("a peek for a week", json!({"seconds": 604_800}), 400, "invalid"),
+        peek("a peek to come", json!({"at": "2999-01-01T00:00:00Z"}), 400, "invalid").names(&["future"]),
+        peek("a peek at no snapshot", json!({"snapshot": "none"}), 404, "not-found"),
+        peek("a peek at what is misspelt", json!({"snapshott": "mine"}), 422, "invalid"),
+        peek("a developer who looks into production", json!({}), 403, "forbidden")
+            .key(&scene.keys["dora"])
+            .names(&["peek into acme", "operate"]),
         restore("no target", "acme", json!({}), 400, "invalid").names(&["--to", "--at"]),
         restore(
             "two targets",
@@ -902,6 +924,7 @@ async fn inventory(site: &Site) -> Vec<(String, i64, i64)> {
         "tenants",
         "snapshots",
         "restores",
+        "peeks",
         "runs",
         "run_events",
         "requests",
@@ -1013,6 +1036,7 @@ async fn lists_come_in_pieces() {
         let body = json!({"snapshot": name});
         site.post("/api/v1/tenants/whole/restores", body).await.good::<Value>();
         worker.plan(placed, backup).await;
+        site.post("/api/v1/tenants/whole/peeks", json!({"snapshot": name})).await.good::<Value>();
     }
     for (path, least) in [
         ("/api/v1/projects", 4),
@@ -1021,6 +1045,7 @@ async fn lists_come_in_pieces() {
         ("/api/v1/tenants?environment=demo/production", 4),
         ("/api/v1/tenants/whole/snapshots", 3),
         ("/api/v1/tenants/whole/restores", 3),
+        ("/api/v1/tenants/whole/peeks", 3),
     ] {
         let join = if path.contains('?') { '&' } else { '?' };
         let whole: Page<Value> = site.get(path).await.good();

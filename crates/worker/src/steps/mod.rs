@@ -4,8 +4,10 @@ mod backup;
 mod build;
 mod expire;
 mod materialise;
+mod peek;
 mod plan_restore;
 mod provision;
+mod replay;
 mod restore;
 mod shred;
 mod snapshot;
@@ -19,6 +21,7 @@ use crate::cell::Card;
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, remove_folder};
 use crate::layout::{cell_program, init_program, odoo_program, recovery_program, template_program};
+use crate::peeks;
 use crate::report::Run;
 
 pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> {
@@ -37,6 +40,7 @@ pub async fn execute(host: &Host, run: &Run, work: Work) -> Result<(), Failure> 
         Work::Restore { tenant, restore, state, target: _, plan, to } => {
             restore::execute(host, run, &tenant, restore, state, plan, to).await
         }
+        Work::Peek { tenant, peek } => peek::execute(host, run, &tenant, &peek).await,
         Work::Expire { tenant, clusters, retention, terms, sweep } => {
             expire::execute(host, run, &tenant, &clusters).await?;
             expire::keep_terms(host, run, tenant.tenant, &terms).await?;
@@ -60,6 +64,10 @@ pub async fn stop(host: &Host, work: &Work) -> Result<(), Failure> {
         for program in [init_program(build.build), template_program(build.build)] {
             host.clear_program(&program).await?;
         }
+    }
+    if let Work::Peek { peek, .. } = work {
+        let _turn = host.peeks.wait(peek.peek).await;
+        peeks::remove(host, peek.peek).await?;
     }
     Ok(())
 }

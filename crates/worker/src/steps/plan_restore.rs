@@ -111,6 +111,7 @@ fn show(
     steps.push(match &plan.stop {
         Stop::Name { lsn, .. } => format!("Stop at the snapshot's point, {lsn}"),
         Stop::Time(at) => format!("Stop before the first commit after {at}"),
+        Stop::Lsn(lsn) => format!("Stop before {lsn}"),
         Stop::Consistent => "Stop as soon as the base backup is consistent".to_owned(),
         Stop::End => "Stop at the end of the WAL".to_owned(),
     });

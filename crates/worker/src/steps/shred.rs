@@ -9,6 +9,7 @@ use protocol::internal::{Fact, TenantWork};
 use super::{drop_cell, lineages};
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, blocking, remove_folder};
+use crate::peeks;
 use crate::report::Run;
 
 pub async fn execute(
@@ -25,6 +26,10 @@ pub async fn execute(
     run.progress(0.3, format!("The key of {} was destroyed {}", tenant.name, shredded.at));
     fault::reach("shred.key").await;
 
+    let peeks = peeks::remove_of(host, id).await?;
+    if peeks > 0 {
+        run.info(format!("Removed {peeks} peeks"));
+    }
     for lineage in lineages(host, id)? {
         drop_cell(host, id, lineage).await?;
         run.info(format!("Removed the cell of lineage {lineage}"));

@@ -136,6 +136,17 @@ pub fn lines() -> Vec<Line> {
         ),
         line("tenant_wal", read, [HOSTED, HOSTED, HOSTED, Nobody]),
         line("snapshots", asked_of_tenant, [HOSTED, Nobody, HELD, Nobody]),
+        // Reading all that is in a database takes more than restoring it.
+        line(
+            "peeks",
+            [May(Read), May(Develop), May(Develop), Nobody],
+            [
+                If(|who, row| who.hosts_tenant(row) || row.worker.as_deref() == Some(who.name)),
+                Nobody,
+                If(|who, row| who.holds_tenant(row) || row.worker.as_deref() == Some(who.name)),
+                Nobody,
+            ],
+        ),
         line("restores", asked_of_tenant, [HOSTED, Nobody, HELD, Nobody]),
         line(
             "workers",

@@ -84,6 +84,12 @@ BEGIN
                         now(), now()),
                        (gen_random_uuid(), 'provision', 'failed', of_project, tenant, NULL, NULL, 'platform', 'why',
                         now(), now());
+            -- One that is being made, and one on a host that has nothing else of its tenant.
+            INSERT INTO ops.peeks (id, tenant_id, state, run_id, at, seconds, worker_id, port, opened_at, expires_at)
+                SELECT gen_random_uuid(), tenant, 'opening', gen_random_uuid(), now(), 60, NULL, NULL, NULL, NULL
+                UNION ALL
+                SELECT gen_random_uuid(), tenant, 'open', gen_random_uuid(), now(), 60, w.id, 18000, now(), now()
+                FROM ops.workers w WHERE w.name = 'idle';
             INSERT INTO ops.schedules (id, project_id, environment_id, tenant_id, name, action, cron, zone, catch_up,
                                        planned_at)
                 VALUES (gen_random_uuid(), of_project, in_environment, tenant, at_stage, 'snapshot', '0 3 * * *', 'UTC',

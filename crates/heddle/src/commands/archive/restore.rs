@@ -224,6 +224,7 @@ fn plan_text(history: &History, plan: &Plan) -> String {
     let stop = match &plan.stop {
         Stop::Name { lsn, .. } => format!("at the snapshot's point, {lsn}"),
         Stop::Time(at) => format!("before the first commit after {}", local_exact(*at)),
+        Stop::Lsn(lsn) => format!("before {lsn}"),
         Stop::Consistent => "as soon as the base backup is consistent".to_owned(),
         Stop::End => format!("at the end of the WAL, {} or later", plan.end),
     };

@@ -1,6 +1,7 @@
 mod archive;
 mod create;
 pub mod list;
+mod peek;
 mod resume;
 mod set;
 mod show;
@@ -24,6 +25,7 @@ pub enum Command {
     Create(create::Create),
     List(list::List),
     Show(show::Show),
+    Peek(peek::Peek),
     Set(set::Set),
     Suspend(suspend::Suspend),
     Resume(resume::Resume),
@@ -37,6 +39,7 @@ impl Command {
             Self::Create(command) => command.run(context).await,
             Self::List(command) => command.run(context).await,
             Self::Show(command) => command.run(context).await,
+            Self::Peek(command) => command.run(context).await,
             Self::Set(command) => command.run(context).await,
             Self::Suspend(command) => command.run(context).await,
             Self::Resume(command) => command.run(context).await,
