@@ -20,6 +20,7 @@ mod fault;
 mod initdb;
 mod management;
 mod recovery;
+mod replication;
 mod roles;
 mod secret;
 mod settings;
@@ -47,6 +48,7 @@ pub use management::{ManagementError, prepare_management};
 pub use recovery::{
     RecoveryError, finish_recovery, fork_of, history_fork, is_recovery_pending, write_recovery,
 };
+pub use replication::{Identified, Received, Replication, ReplicationError, Slot};
 pub use roles::{alter_password, create_tenant_database, ensure_database, ensure_login, rename_database};
 pub use secret::{random_password, verifier};
 pub use shell::ShellCommand;
