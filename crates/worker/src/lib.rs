@@ -20,9 +20,11 @@ mod report;
 mod secrets;
 mod serve;
 mod steps;
+mod stream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
 use daemon::tasks::{OnError, Tasks};
@@ -57,6 +59,9 @@ pub struct Config {
     pub postgres_bin: Option<PathBuf>,
     /// Odoo's HTTP workers for each tenant; 0: threaded.
     pub odoo_workers: u16,
+    /// The least time between two writes of a cell's new WAL to the repository;
+    /// None: whole segments only.
+    pub stream: Option<Duration>,
     /// The binary that cells and shims run as.
     pub heddle: PathBuf,
 }

@@ -89,6 +89,7 @@ impl WorkerCommand {
             service_user: settings.service_user.clone(),
             postgres_bin: settings.postgres_bin.clone(),
             odoo_workers: settings.odoo_workers,
+            stream: settings.wal_stream,
             heddle: data.heddle(),
         };
         let shutdown = Shutdown::new();

@@ -3,7 +3,7 @@ mod create;
 pub mod list;
 mod resume;
 mod set;
-mod show;
+pub mod show;
 mod shred;
 mod suspend;
 
