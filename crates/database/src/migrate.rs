@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0014_edits"
     "0015_audited"
     "0016_retention"
+    "0019_streaming"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

@@ -18,7 +18,6 @@ use super::peer::{ended_well, identity, program};
 use crate::figures::Bounds::AtMost;
 use crate::figures::{median, percentile};
 use crate::platform::{Platform, text, until};
-use crate::state::Place;
 
 /// Between two commits of the one client.
 const PAUSE: Duration = Duration::from_millis(2);
