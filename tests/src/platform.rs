@@ -158,11 +158,13 @@ impl Platform {
         loop {
             let all = processes();
             let own = ancestors(&all);
-            let mut gone: Vec<i32> = all
-                .iter()
-                .filter(|(pid, _, argv)| argv.iter().any(|text| text.contains(&data)) && !own.contains(pid))
-                .map(|(pid, ..)| *pid)
-                .collect();
+            let ours = |(pid, _, argv): &&(i32, i32, Vec<String>)| {
+                !own.contains(pid) && argv.iter().any(|text| text.contains(&data))
+            };
+            // First whoever would start the others again.
+            let up = self.up.id().map(|pid| pid as i32);
+            let mut gone: Vec<i32> =
+                up.into_iter().chain(all.iter().filter(ours).map(|(pid, ..)| *pid)).collect();
             if gone.is_empty() {
                 break;
             }
@@ -176,9 +178,12 @@ impl Platform {
                 // One may have ended by itself.
                 let _ = kill_process(pid, Signal::KILL);
             }
+            if up.is_some() {
+                self.up.wait().await.context("wait for heddle up")?;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.up.wait().await.context("wait for heddle up").map(drop)
+        Ok(())
     }
 
     /// Starts `heddle up` again on the same data.

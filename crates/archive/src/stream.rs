@@ -4,7 +4,6 @@
 //! `archive_command` goes on beside it, and brings the whole segments. So
 //! whatever happens to a stream, the archive closes what it left open.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -21,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::disk::FileError;
 use crate::repository::TenantArchive;
-use crate::wal::piece::{Chain, Range};
+use crate::wal::piece::{Chain, Pieces, Range};
 use crate::wal::{FetchError, PushError};
 
 /// The slot by which a cell keeps what the repository does not have yet.
@@ -123,7 +122,7 @@ impl TenantArchive {
                 told.error = Some(text);
             });
             if began.elapsed() > LONGEST_PAUSE {
-                pause = PAUSE;
+                (pause, last) = (PAUSE, None);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -206,12 +205,7 @@ async fn keep_slot(
 
 /// The first segment that the repository does not have to its end. Never one
 /// further on: there must be no gap.
-fn first_missing(
-    lineage: &Lineage,
-    whole: Option<Segment>,
-    pieces: &BTreeMap<Segment, Vec<Range>>,
-    flushed: Lsn,
-) -> Segment {
+fn first_missing(lineage: &Lineage, whole: Option<Segment>, pieces: &Pieces, flushed: Lsn) -> Segment {
     let (timeline, size) = (lineage.timeline, lineage.segment_size);
     let fork = || lineage.parent.map(|fork| Segment::at(timeline, fork.lsn, size));
     let mut segment = whole
@@ -229,7 +223,7 @@ type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a write made durable: up to where, and the piece, if it was none whole.
 type Written = Result<(Lsn, Option<(Segment, Range)>), PushError>;
-type Swept = Result<BTreeMap<Segment, Vec<Range>>, FileError>;
+type Swept = Result<Pieces, FileError>;
 
 struct Receiver<'a> {
     archive: TenantArchive,
@@ -249,7 +243,7 @@ struct Receiver<'a> {
     pending_since: Instant,
     writing_since: Option<Instant>,
     /// Those that are not known to be superseded.
-    pieces: BTreeMap<Segment, Vec<Range>>,
+    pieces: Pieces,
 }
 
 impl Receiver<'_> {
@@ -318,14 +312,14 @@ impl Receiver<'_> {
                         segment: segment.file_name(self.lineage.segment_size),
                     });
                 }
-                if seen == 0 {
-                    self.known = Vec::new();
-                }
                 if self.pending.is_empty() {
                     self.pending_since = Instant::now();
                 }
                 self.pending.extend_from_slice(&bytes[seen..]);
                 self.next = Lsn(at.0 + bytes.len() as u64);
+                if self.next.0 - self.start.0 >= self.known.len() as u64 {
+                    self.known = Vec::new();
+                }
                 self.reached = self.reached.max(end).max(self.next);
             }
         }

@@ -4,14 +4,19 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use archive::{BackupRequest, FetchError, FlawKind, KeyFile, Repository, Streamed, TenantArchive};
-use jiff::Timestamp;
+use archive::{
+    BackupRequest, Clock, Expire, FetchError, FlawKind, KeyFile, Repository, Streamed, TenantArchive,
+};
+use jiff::{SignedDuration, Timestamp};
 use model::archive::Activation;
 use model::lsn::{Lsn, SegmentSize};
 use model::restore::{self, Plan, PlanError, Stop, Target};
+use model::retention::Retention;
 use model::{LineageId, TenantId};
 use support::weed::Weed;
 use support::{Cell, House};
@@ -22,6 +27,15 @@ use tokio_postgres::types::PgLsn;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a receiver can die.
+const POINTS: [&str; 5] = [
+    "archive.stream.written",
+    "archive.stream.linked",
+    "archive.stream.removed",
+    "archive.push.written",
+    "archive.push.linked",
+];
 
 /// A receiver, until it is dropped.
 struct Stream {
@@ -106,9 +120,14 @@ fn wal_folder(house: &House, lineage: LineageId) -> PathBuf {
 }
 
 fn pieces(house: &House, lineage: LineageId) -> Vec<String> {
-    let names = fs::read_dir(wal_folder(house, lineage)).unwrap();
-    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names = names(&wal_folder(house, lineage));
     names.retain(|name| name.contains(".partial-"));
+    names
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -165,6 +184,57 @@ async fn what_was_durable_is_given_back() {
     assert_eq!(plan.wal[0].lineage, root);
 }
 
+/// The receiver's process dies at each point that it can, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_every_point_lose_nothing_durable() {
+    let house = House::new();
+    let (cell, root) = begin(&house, &house.archive, "cell").await;
+    let faults = house.scratch.path().join("faults");
+    fs::create_dir(&faults).unwrap();
+    let client = cell.connect().await;
+    client.batch_execute("CREATE TABLE load (filler text)").await.unwrap();
+    let load = "INSERT INTO load SELECT repeat(md5(n::text), 30) FROM generate_series(1, 4000) n";
+    let (mut commits, mut durable) = (Vec::new(), Lsn(0));
+    for point in POINTS {
+        fs::write(faults.join(point), "").unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_archive-wal"))
+            .arg("stream")
+            .args([house.service.repository().root(), &house.scratch.path().join("key")])
+            .args([house.archive.tenant().to_string(), root.to_string()])
+            .arg(cell.dir.join(".s.PGSQL.5432"))
+            .env("HEDDLE_FAULTS", &faults)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begun = std::time::Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "{point} was not reached");
+            for _ in 0..5 {
+                let name = commits.len().to_string();
+                commits.push((insert(&client, &name).await, name));
+            }
+            // Segments end in pieces, and by the dozen.
+            client.batch_execute(load).await.unwrap();
+            client.query_one("SELECT pg_switch_wal()", &[]).await.unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{point}: {output:?}");
+        assert!(faults.join(format!("{point}.reached")).exists());
+        let told = String::from_utf8(output.stdout).unwrap();
+        durable = told.lines().map(|line| line.parse().unwrap()).max().unwrap_or(durable).max(durable);
+    }
+    println!("fault points of the receiver: reached {0}/{0}", POINTS.len());
+    lose(cell);
+    let plan = latest(&house.archive).await;
+    let (restored, _) = house.materialise("restored", &plan).await.unwrap_or_else(|log| panic!("{log}"));
+    let found = events(&restored).await;
+    let expected = commits.iter().filter(|(lsn, _)| *lsn <= durable).count();
+    assert!(expected > 0 && found.len() >= expected, "{} of {expected}", found.len());
+    assert!(found.iter().zip(&commits).all(|(found, (_, name))| found == name));
+    let sound = house.read(house.service.repository().root()).verify(None, &|_, _| {}).unwrap();
+    assert!(sound.is_sound(), "{sound:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whole_segments_supersede_what_was_streamed() {
     let house = House::new();
@@ -203,9 +273,7 @@ async fn whole_segments_supersede_what_was_streamed() {
     // Left by one that was killed before it removed them, they are removed by the next.
     stream.end().await;
     let folder = wal_folder(&house, root);
-    let archived =
-        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let archived = archived.filter(|name| name.len() == 24).max().unwrap();
+    let archived = names(&folder).into_iter().filter(|name| name.len() == 24).max().unwrap();
     let left = pieces(&house, root);
     let (any, stale) = (left.first(), format!("{archived}.partial-00000000-00000100"));
     let bytes = any.map_or_else(|| vec![1], |any| fs::read(folder.join(any)).unwrap());
@@ -397,9 +465,7 @@ async fn what_the_cell_does_not_have_is_not_gone_on_with() {
     drop(client);
     cell.kill();
     let copy = cell.dir.join("copy");
-    assert!(
-        std::process::Command::new("cp").arg("-a").arg(&cell.data).arg(&copy).status().unwrap().success()
-    );
+    assert!(Command::new("cp").arg("-a").arg(&cell.data).arg(&copy).status().unwrap().success());
     cell.start();
     cell.ready().await;
     let at = insert(&cell.connect().await, "this will not have been").await;
@@ -424,10 +490,64 @@ async fn what_the_cell_does_not_have_is_not_gone_on_with() {
     assert!(found.is_sound(), "{found:#?}");
 }
 
-fn lose_data(cell: &mut Cell, copy: &std::path::Path) {
+fn lose_data(cell: &mut Cell, copy: &Path) {
     cell.kill();
     fs::remove_dir_all(&cell.data).unwrap();
     fs::rename(copy, &cell.data).unwrap();
+}
+
+/// What nothing supersedes is kept like the segment that it is of, and goes with
+/// it; what something does goes by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_drops_pieces_with_their_segments() {
+    let house = House::new();
+    let (cell, root) = begin(&house, &house.archive, "cell").await;
+    let mut stream = Stream::of(&house.archive, &cell, root);
+    let at = insert(&cell.connect().await, "streamed").await;
+    stream.until("durable", |told| told.durable >= at).await;
+    lose(cell);
+    stream.end().await;
+    let folder = wal_folder(&house, root);
+    let unfinished = pieces(&house, root);
+    assert!(!unfinished.is_empty());
+    let whole = names(&folder).into_iter().filter(|name| name.len() == 24).max().unwrap();
+    let superseded = format!("{whole}.partial-00000000-00000100");
+    fs::copy(folder.join(&unfinished[0]), folder.join(&superseded)).unwrap();
+
+    let repository = house.read(house.service.repository().root());
+    let expire = |days: i32| {
+        let now = Timestamp::now() + SignedDuration::from_hours(24) * days;
+        let how = Expire {
+            retention: Retention { days: 1, daily: 0, weekly: 0, monthly: 0 },
+            grace: DAY,
+            clock: Clock { now, boot: None },
+            clock_is_right: true,
+            plan_only: false,
+        };
+        let found = repository.expire(None, &how).unwrap();
+        assert!(found.tenants[0].left_alone.is_none(), "{:?}", found.tenants[0].left_alone);
+    };
+    expire(10);
+    assert!(folder.join(&superseded).exists(), "not before its grace is over");
+    expire(12);
+    assert_eq!(pieces(&house, root), unfinished);
+    assert!(folder.join(&whole).exists());
+    assert!(repository.verify(None, &|_, _| {}).unwrap().is_sound());
+
+    // Served from another lineage with a backup of its own, it is not needed.
+    let plan = latest(&house.archive).await;
+    let (second, lineage) = house.materialise("second", &plan).await.unwrap_or_else(|log| panic!("{log}"));
+    assert_eq!(events(&second).await, ["streamed"]);
+    house.archive.put_activation(Activation { lineage: lineage.id, at: Timestamp::now() }).await.unwrap();
+    let session = second.connect().await;
+    let data_dir = second.data.clone();
+    let request = BackupRequest { lineage: lineage.id, data_dir, client: session, wal_timeout: PATIENCE };
+    house.archive.backup(request, |_, _| {}).await.unwrap();
+    expire(20);
+    expire(22);
+    assert_eq!(pieces(&house, root), [""; 0]);
+    let found = repository.verify(None, &|_, _| {}).unwrap();
+    assert!(found.is_sound(), "{found:#?}");
 }
 
 /// The same in a bucket, which goes away meanwhile.

@@ -89,6 +89,9 @@ async fn idle(bench: &mut Bench) -> Result<()> {
             ended_well(std::process::Command::new("find").arg(folder).args(["-name", "*.partial-*"]))?;
         Ok(found.lines().count())
     };
+    for tenant in &bench.fleet.tenants {
+        streamed(&bench.fleet.house.platform, tenant).await?;
+    }
     let (repository, worker) = (bench.fleet.repository(), bench.fleet.house.platform.role("worker"));
     let worker = worker.context("the worker runs")?;
     let (before, cpu) = (pieces(&repository)?, cpu_seconds(worker)?);

@@ -245,7 +245,7 @@ impl Look {
             WalFile::Piece(segment, ..) if self.kept.keeps(lineage.id, segment) => {
                 let whole = folder.join(segment.file_name(lineage.segment_size));
                 let there = self.objects.binary_search_by(|object| object.path.cmp(&whole)).is_ok();
-                return there.then_some((Kind::Leftover, turn::WAL));
+                return there.then_some((Kind::Record, turn::WAL));
             }
             WalFile::Piece(..) => false,
             WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {

@@ -23,6 +23,9 @@ use crate::repository::TenantArchive;
 /// From and up to which offsets of their segment.
 pub(crate) type Range = (u32, u32);
 
+/// The pieces that there are of each segment.
+pub(crate) type Pieces = BTreeMap<Segment, Vec<Range>>;
+
 /// Pieces that follow each other without a gap, from their segment's start.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chain {
@@ -37,8 +40,8 @@ impl Chain {
     /// The longest one. Pieces may overlap: after a lost answer the same bytes
     /// are written once more, with others behind them.
     pub fn of(pieces: &[Range]) -> Self {
-        let mut chain = Self::default();
-        chain.furthest = pieces.iter().map(|(_, to)| *to).max().unwrap_or(0);
+        let furthest = pieces.iter().map(|(_, to)| *to).max().unwrap_or(0);
+        let mut chain = Self { furthest, ..Self::default() };
         while let Some(next) = pieces
             .iter()
             .filter(|(from, to)| *from <= chain.end && *to > chain.end)
@@ -57,8 +60,8 @@ impl Chain {
 
 impl TenantArchive {
     /// The pieces among the names of a lineage's WAL folder, by segment.
-    pub(crate) fn pieces_in(lineage: &Lineage, names: &[String]) -> BTreeMap<Segment, Vec<Range>> {
-        let mut pieces: BTreeMap<Segment, Vec<Range>> = BTreeMap::new();
+    pub(crate) fn pieces_in(lineage: &Lineage, names: &[String]) -> Pieces {
+        let mut pieces = Pieces::new();
         for name in names {
             if let Ok(WalFile::Piece(segment, from, to)) = WalFile::parse(name, lineage.segment_size)
                 && segment.timeline == lineage.timeline
@@ -193,13 +196,9 @@ impl TenantArchive {
 
     /// Removes the pieces of segments that are there as a whole, which is made
     /// durable first; what is left of `pieces`.
-    pub(crate) fn drop_pieces(
-        &self,
-        lineage: &Lineage,
-        pieces: BTreeMap<Segment, Vec<Range>>,
-    ) -> Result<BTreeMap<Segment, Vec<Range>>, FileError> {
+    pub(crate) fn drop_pieces(&self, lineage: &Lineage, pieces: Pieces) -> Result<Pieces, FileError> {
         let (store, folder) = (&self.inner.store, self.wal_folder(lineage.id));
-        let mut left = BTreeMap::new();
+        let mut left = Pieces::new();
         let mut gone = Vec::new();
         for (segment, ranges) in pieces {
             match store.exists(&folder.join(segment.file_name(lineage.segment_size)))? {
@@ -232,10 +231,7 @@ impl TenantArchive {
     }
 
     /// What a receiver that begins finds of its lineage.
-    pub(crate) fn look_at_pieces(
-        &self,
-        id: LineageId,
-    ) -> Result<(Option<Segment>, BTreeMap<Segment, Vec<Range>>), FetchError> {
+    pub(crate) fn look_at_pieces(&self, id: LineageId) -> Result<(Option<Segment>, Pieces), FetchError> {
         let lineage = self.lineage(id)?.ok_or(FetchError::UnknownLineage(id))?;
         let names = self.inner.store.names(&self.wal_folder(id))?;
         let whole = names.iter().rev().find_map(|name| match WalFile::parse(name, lineage.segment_size) {
