@@ -88,6 +88,10 @@ pub enum StreamError {
 }
 
 impl StreamError {
+    fn diverged(lineage: &Lineage, segment: Segment) -> Self {
+        Self::Diverged { segment: segment.file_name(lineage.segment_size) }
+    }
+
     /// Whether it comes and goes with the cell.
     fn is_the_cells(&self) -> bool {
         matches!(self, Self::Replication(_) | Self::UnknownLineage(_))
@@ -153,8 +157,13 @@ impl TenantArchive {
         // From the segment's start, so that what is there already is seen to be
         // what the cell has.
         let start = segment.start(lineage.segment_size);
-        connection.start(SLOT, lineage.timeline, start).await?;
         let durable = Lsn(start.0 + known.len() as u64);
+        // Asked once more: what was archived meanwhile is no more than it has.
+        let flushed = connection.identify().await?.flushed;
+        if durable > flushed {
+            return Err(StreamError::diverged(&lineage, segment));
+        }
+        connection.start(SLOT, lineage.timeline, start).await?;
         let receiver = Receiver {
             archive: self.clone(),
             lineage,
@@ -165,7 +174,7 @@ impl TenantArchive {
             known,
             next: start,
             durable,
-            reached: cell.flushed.max(durable),
+            reached: flushed,
             pending: Vec::new(),
             pending_since: Instant::now(),
             writing_since: None,
@@ -308,9 +317,7 @@ impl Receiver<'_> {
                 let seen = known.len().min(bytes.len());
                 if bytes[..seen] != known[..seen] {
                     let segment = Segment::at(self.lineage.timeline, self.start, self.lineage.segment_size);
-                    return Err(StreamError::Diverged {
-                        segment: segment.file_name(self.lineage.segment_size),
-                    });
+                    return Err(StreamError::diverged(&self.lineage, segment));
                 }
                 if self.pending.is_empty() {
                     self.pending_since = Instant::now();
