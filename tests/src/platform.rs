@@ -148,6 +148,46 @@ impl Platform {
     /// Kills `heddle up` itself with SIGKILL, and starts another on the same data.
     pub async fn kill_up(&mut self) -> Result<()> {
         self.up.kill().await.context("kill heddle up")?;
+        self.start_again().await
+    }
+
+    /// Kills every process of the platform at once, programs included: as if
+    /// the machine had lost its power.
+    pub async fn lose(&mut self) -> Result<()> {
+        let data = self.data.display().to_string();
+        loop {
+            let all = processes();
+            let own = ancestors(&all);
+            let ours = |(pid, _, argv): &&(i32, i32, Vec<String>)| {
+                !own.contains(pid) && argv.iter().any(|text| text.contains(&data))
+            };
+            // First whoever would start the others again.
+            let up = self.up.id().map(|pid| pid as i32);
+            let mut gone: Vec<i32> =
+                up.into_iter().chain(all.iter().filter(ours).map(|(pid, ..)| *pid)).collect();
+            if gone.is_empty() {
+                break;
+            }
+            // Their children say nothing of where they belong.
+            while let Some(child) =
+                all.iter().find(|(pid, parent, _)| gone.contains(parent) && !gone.contains(pid))
+            {
+                gone.push(child.0);
+            }
+            for pid in gone.into_iter().filter_map(Pid::from_raw) {
+                // One may have ended by itself.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            if up.is_some() {
+                self.up.wait().await.context("wait for heddle up")?;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Starts `heddle up` again on the same data.
+    pub async fn start_again(&mut self) -> Result<()> {
         let env: Vec<_> = self.env.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         *self = Self::start(&self.heddle, &self.data, &env).await?;
         Ok(())

@@ -9,6 +9,7 @@ mod push;
 mod restore;
 mod rows;
 mod snapshot;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub enum Part {
     Restore,
     Changes,
     Snapshot,
+    Stream,
 }
 
 /// How much there is, and how often it is measured.
@@ -47,16 +49,36 @@ pub struct Scale {
     backups: usize,
     restores: usize,
     snapshots: usize,
+    /// How often everything is killed and lost.
+    streams: usize,
 }
 
 impl Scale {
     pub fn whole() -> Result<Self> {
-        Self { tenants: 30, large: 2 << 30, segments: 40, backups: 3, restores: 3, snapshots: 100 }.chosen()
+        Self {
+            tenants: 30,
+            large: 2 << 30,
+            segments: 40,
+            backups: 3,
+            restores: 3,
+            snapshots: 100,
+            streams: 7,
+        }
+        .chosen()
     }
 
     /// For those who work on it: some minutes, and no figures to be told.
     pub fn quick() -> Result<Self> {
-        Self { tenants: 3, large: 200 << 20, segments: 10, backups: 2, restores: 2, snapshots: 15 }.chosen()
+        Self {
+            tenants: 3,
+            large: 200 << 20,
+            segments: 10,
+            backups: 2,
+            restores: 2,
+            snapshots: 15,
+            streams: 3,
+        }
+        .chosen()
     }
 
     /// What the environment says instead.
@@ -67,6 +89,7 @@ impl Scale {
             ("BACKUPS", &mut self.backups),
             ("RESTORES", &mut self.restores),
             ("SNAPSHOTS", &mut self.snapshots),
+            ("STREAMS", &mut self.streams),
         ] {
             if let Ok(text) = std::env::var(name) {
                 *count = text.parse().with_context(|| format!("{name} must be a number"))?;
@@ -118,11 +141,14 @@ pub async fn run(heddle: &Path, odoo: &Path, top: &Path, scale: Scale, parts: &[
     if wanted(Part::Snapshot) {
         snapshot::measure(&mut bench).await?;
     }
+    // Tenants are lost by it.
+    if wanted(Part::Stream) {
+        stream::measure(&mut bench).await?;
+    }
     let Bench { fleet, shared, mut figures, beside, .. } = bench;
     if parts.is_empty() {
         figures.not_built("clone of the large tenant, reflink", "s", AtMost { gate: 2.0, aim: 0.5 });
         figures.not_built("clone of the large tenant, beside cp -a", "x", AtMost { gate: 1.1, aim: 1.0 });
-        figures.not_built("recovery point, streaming", "s", AtMost { gate: 1.0, aim: 0.2 });
     }
     let met = figures.report("archive", beside)?;
     shared.stop()?;

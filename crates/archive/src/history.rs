@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::archive::{Activation, Backup, History, LineageHistory, SnapshotPoint};
-use model::lsn::WalFile;
+use model::lsn::{Lsn, WalFile};
 use model::{BackupId, LineageId};
 
 use crate::Finding;
@@ -11,6 +11,8 @@ use crate::backup::{Manifest, Pack};
 use crate::disk::FileError;
 use crate::record::RecordError;
 use crate::repository::{Reached, TenantArchive};
+use crate::wal::file_name;
+use crate::wal::piece::Chain;
 
 /// What a repository holds of a tenant.
 #[derive(Debug, Default)]
@@ -85,16 +87,40 @@ impl TenantArchive {
 
         let (mut segments, mut partial) = (Vec::new(), None);
         let wal = self.wal_folder(id);
-        for name in self.inner.store.names(&wal)? {
-            let file = WalFile::parse(&name, lineage.segment_size).ok();
+        let mut names = self.inner.store.names(&wal)?;
+        let broken = |names: &[String]| {
+            Self::pieces_in(&lineage, names).values().any(|pieces| Chain::of(pieces).is_broken())
+        };
+        if broken(&names) {
+            // Pieces go while they are listed, once their segment is whole.
+            names = self.inner.store.names(&wal)?;
+        }
+        for name in &names {
+            let file = WalFile::parse(name, lineage.segment_size).ok();
             match file.filter(|file| file.timeline() == lineage.timeline) {
                 Some(WalFile::Segment(segment)) => segments.push(segment),
                 Some(WalFile::Partial(segment)) => partial = partial.max(Some(segment)),
-                Some(WalFile::History(_) | WalFile::BackupLabel(..)) => {}
+                Some(WalFile::Piece(..) | WalFile::History(_) | WalFile::BackupLabel(..)) => {}
                 None => found.findings.push(Finding::Unknown(wal.join(name))),
             }
         }
         segments.sort_unstable();
+        for (segment, pieces) in Self::pieces_in(&lineage, &names) {
+            let (chain, size) = (Chain::of(&pieces), lineage.segment_size);
+            let Err(place) = segments.binary_search(&segment) else { continue };
+            if chain.is_broken() {
+                let gap = WalFile::Piece(segment, chain.end, chain.furthest);
+                found.findings.push(Finding::Gap(wal.join(file_name(&gap, size))));
+            }
+            match chain.end {
+                end if end == size.0 => segments.insert(place, segment),
+                0 => {}
+                end => {
+                    partial = partial.max(Some(segment));
+                    reaches = reaches.max(Some(Lsn(segment.start(size).0 + u64::from(end))));
+                }
+            }
+        }
         // A whole segment of the same name or a later one supersedes it.
         let partial = partial.filter(|partial| segments.last().is_none_or(|last| partial > last));
         let lineage = (*lineage).clone();

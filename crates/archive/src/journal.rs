@@ -165,7 +165,9 @@ impl TenantArchive {
                 let held = id.and_then(|id| self.lineage(id).ok().flatten());
                 let ranges = id.and_then(|id| entry.wal.get(&id));
                 let number = held.and_then(|held| match WalFile::parse(name, held.segment_size).ok()? {
-                    WalFile::Segment(segment) | WalFile::Partial(segment) => Some(segment.number),
+                    WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::Piece(segment, ..) => {
+                        Some(segment.number)
+                    }
                     _ => None,
                 });
                 number.zip(ranges).is_some_and(|(number, ranges)| {

@@ -2,6 +2,7 @@
 
 mod fetch;
 pub(crate) mod header;
+pub(crate) mod piece;
 mod place;
 mod push;
 pub(crate) mod records;
@@ -12,12 +13,16 @@ use model::lsn::SegmentSize;
 
 pub use fetch::{FetchError, WalChain};
 pub use place::PlacedWal;
+pub(crate) use push::file_name;
 pub use push::{PushError, Pushed};
 pub use take::{TakeError, Taken};
 pub use wait::WaitError;
 
 /// The largest timeline history or backup label that is taken in.
 pub(crate) const TEXT_LIMIT: usize = 1 << 20;
+
+/// What the name of an unfinished segment ends with; those of its pieces go on.
+pub(crate) const PARTIAL: &str = ".partial";
 
 /// PostgreSQL's block in the WAL.
 const PAGE: usize = 8192;

@@ -212,6 +212,20 @@ impl Control {
                 family.get_or_create(&labels([("tenant", &tenant)])).set(age);
             }
         }
+        let wal = database::metric::wal(&database).await?;
+        gauges.one("wal_streams", "Active tenants whose WAL is streamed", wal.streamed as f64);
+        gauges.one(
+            "wal_lag_bytes",
+            "WAL not in the repository yet, of whom it is the most",
+            wal.lag_bytes as f64,
+        );
+        gauges.one(
+            "wal_lag_seconds",
+            "For how long there has been such WAL, of whom it is the longest",
+            wal.lag,
+        );
+        let lost = wal.slots_lost as f64;
+        gauges.one("wal_slots_lost", "Slots that cells gave up since their workers were started", lost);
         let family = gauges.family("alerts", "Alerts that are not resolved");
         for ((kind, severity), count) in database::metric::alerts(&database).await? {
             let of = labels([("kind", kind.as_str()), ("severity", severity.as_str())]);

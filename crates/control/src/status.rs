@@ -13,6 +13,8 @@ impl Control {
         let workers = database::worker::list(&database).await?;
         let counts = database::run::counts(&database).await?;
         let tenants = database::tenant::list(&database, None, None, MOST_TENANTS).await?;
+        let mut tenants: Vec<_> = tenants.into_iter().map(|tenant| self.shown(tenant)).collect();
+        crate::tenant::add_wal_lag(&database, &mut tenants).await?;
         Ok(Status {
             version: self.settings().version.clone(),
             workers: workers
@@ -31,7 +33,7 @@ impl Control {
                 .collect(),
             runs_queued: counts.queued,
             runs_running: counts.running,
-            tenants: tenants.into_iter().map(|tenant| self.shown(tenant)).collect(),
+            tenants,
         })
     }
 }

@@ -5,7 +5,7 @@ use model::policy::Act;
 use model::run::RunKind;
 use model::tenant::{Limits, TenantState, Tier};
 use model::{DatabaseName, Slug, Subdomain, TenantId};
-use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Run, Tenant};
+use protocol::api::{ChangeTenant, CreatedTenant, NewTenant, Page, Run, Tenant, WalLag};
 use serde_json::json;
 
 use crate::approval::{Doing, use_up};
@@ -118,13 +118,18 @@ impl Control {
         };
         let after = slice.after.as_ref().map(Slug::as_str);
         let tenants = database::tenant::list(&database, environment, after, slice.rows()).await?;
-        let tenants = tenants.into_iter().map(|tenant| self.shown(tenant)).collect();
+        let mut tenants: Vec<_> = tenants.into_iter().map(|tenant| self.shown(tenant)).collect();
+        add_wal_lag(&database, &mut tenants).await?;
         Ok(slice.page(tenants, |tenant: &Tenant| tenant.name.clone()))
     }
 
     /// `tenant` is a name or an id, here and below.
     pub async fn tenant(&self, tenant: &str) -> Result<Tenant> {
-        Ok(self.shown(find(&self.database().await?, tenant).await?))
+        let database = self.database().await?;
+        let mut tenants = [self.shown(find(&database, tenant).await?)];
+        add_wal_lag(&database, &mut tenants).await?;
+        let [tenant] = tenants;
+        Ok(tenant)
     }
 
     /// Visitors get a page that says so; its history goes on being kept.
@@ -292,10 +297,23 @@ impl Control {
             cluster_state: tenant.placed.map(|placed| placed.cluster_state),
             restorable_from: restorable_from(settings, tenant.first_backup_at, Timestamp::now()),
             shredded_at: tenant.shredded_at,
+            wal_lag: None,
             version: tenant.version,
             created_at: tenant.created_at,
         }
     }
+}
+
+/// What workers said of their WAL.
+pub(crate) async fn add_wal_lag(on: &impl database::On, tenants: &mut [Tenant]) -> Result<()> {
+    let ids: Vec<_> = tenants.iter().map(|tenant| TenantId(tenant.id)).collect();
+    for seen in database::observation::seen_wal(on, &ids).await? {
+        let lag = seen.lag.map(|lag| WalLag { bytes: lag.bytes, ms: lag.ms, slots_lost: lag.slots_lost });
+        for tenant in tenants.iter_mut().filter(|tenant| tenant.id == seen.tenant.0) {
+            tenant.wal_lag = lag;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a name that was typed to confirm, and is another's.

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use database::observation::Observation;
+use database::observation::{Observation, SeenWal, WalLag};
 use model::{BuildId, WorkerId};
 use protocol::internal::{Assignments, BuildWork, Observed, Register, Registered};
 
@@ -101,8 +101,20 @@ impl Control {
             database::observation::disks(&database, worker, &disks).await?;
         }
         if !observed.wal.is_empty() {
-            let wal: BTreeMap<_, _> = observed.wal.iter().map(|wal| (wal.tenant, wal.bytes)).collect();
-            database::observation::wal(&database, worker, &wal.into_iter().collect::<Vec<_>>()).await?;
+            let wal: BTreeMap<_, _> = observed.wal.iter().map(|wal| (wal.tenant, wal)).collect();
+            let wal: Vec<_> = wal
+                .into_values()
+                .map(|wal| SeenWal {
+                    tenant: wal.tenant,
+                    bytes: wal.bytes,
+                    lag: wal.stream.map(|stream| WalLag {
+                        bytes: stream.lag_bytes,
+                        ms: stream.lag_ms,
+                        slots_lost: stream.slots_lost,
+                    }),
+                })
+                .collect();
+            database::observation::wal(&database, worker, &wal).await?;
         }
         if changed > 0 {
             self.routed();

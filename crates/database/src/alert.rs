@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 use model::alert::{
-    self, AlertKind, AlertState, Backups, DeadRun, Disk, Finding, Key, LostWorker, ProductionRestore, Server,
-    Severity, StaleRun, Wal,
+    self, AlertKind, AlertState, Backups, DeadRun, Disk, Finding, Key, Lag, LostWorker, ProductionRestore,
+    Server, Severity, StaleRun, Wal,
 };
 use model::{AlertId, ProjectId};
 use uuid::Uuid;
@@ -236,13 +236,20 @@ pub async fn disks(on: &impl On, now: Timestamp, within: SignedDuration) -> Resu
 impl Read for Fact<Wal> {
     fn read(columns: &Columns<'_>) -> Result<Self> {
         let (tenant, name) = (columns.id("id")?, columns.get("name")?);
-        Ok(Self(Wal { tenant, name, project: project(columns)?, bytes: columns.size("bytes")? }))
+        let lag = match columns.get::<Option<i64>>("lag_ms")? {
+            None => None,
+            Some(ms) => {
+                Some(Lag { bytes: columns.size("lag_bytes")?, since: SignedDuration::from_millis(ms) })
+            }
+        };
+        Ok(Self(Wal { tenant, name, project: project(columns)?, bytes: columns.size("bytes")?, lag }))
     }
 }
 
-/// Of cells with at least so much.
-pub async fn wal(on: &impl On, at_least: u64) -> Result<Vec<Wal>> {
-    facts(&WAL, on, &[&stored(at_least)]).await
+/// Of cells with at least so much, or that the repository is behind so far.
+pub async fn wal(on: &impl On, at_least: u64, behind: SignedDuration) -> Result<Vec<Wal>> {
+    let behind = i64::try_from(behind.as_millis()).unwrap_or(i64::MAX);
+    facts(&WAL, on, &[&stored(at_least), &behind]).await
 }
 
 impl Read for Fact<Server> {

@@ -14,6 +14,7 @@ const ALERTS: Query = query!("metric/alerts");
 const BACKUPS: Query = query!("metric/backups");
 const BACKUP_AGES: Query = query!("metric/backup_ages");
 const MAY_WATCH: Query = query!("metric/may_watch");
+const WAL: Query = query!("metric/wal");
 const SCHEDULES: Query = query!("metric/schedules");
 
 /// Whether who acts may see what is counted of the whole installation.
@@ -102,6 +103,31 @@ impl Read for Counted<String, f64> {
 pub async fn backup_ages(on: &impl On, at_most: u32) -> Result<Vec<(String, f64)>> {
     let counted: Vec<Counted<String, f64>> = BACKUP_AGES.all(on, &[&i64::from(at_most)]).await?;
     Ok(counted.into_iter().map(|Counted(name, age)| (name, age)).collect())
+}
+
+/// Of active tenants whose WAL is streamed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wal {
+    pub streamed: i64,
+    /// The most that the repository is behind one of them, in bytes and seconds.
+    pub lag_bytes: i64,
+    pub lag: f64,
+    pub slots_lost: i64,
+}
+
+impl Read for Wal {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self {
+            streamed: columns.get("streamed")?,
+            lag_bytes: columns.get("lag_bytes")?,
+            lag: columns.get("lag")?,
+            slots_lost: columns.get("slots_lost")?,
+        })
+    }
+}
+
+pub async fn wal(on: &impl On) -> Result<Wal> {
+    WAL.one(on, &[]).await
 }
 
 #[derive(Debug, Clone, Copy)]

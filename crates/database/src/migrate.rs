@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0016_retention"
     "0017_leaner_queue"
     "0018_peeks"
+    "0019_streaming"
 };
 
 const ROLES: &str = include_str!("../roles/roles.sql");

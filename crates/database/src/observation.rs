@@ -3,12 +3,13 @@ use model::tenant::Serving;
 use model::{TenantId, WorkerId};
 use uuid::Uuid;
 
-use crate::query::{Query, query, stored};
+use crate::query::{Columns, Query, Read, query, stored};
 use crate::{On, Result};
 
 const RECORD: Query = query!("observation/record");
 const RESET: Query = query!("observation/reset");
 const DISKS: Query = query!("observation/disks");
+const SEEN_WAL: Query = query!("observation/seen_wal");
 const WAL: Query = query!("observation/wal");
 
 /// What a worker sees of a tenant.
@@ -47,9 +48,53 @@ pub async fn disks(on: &impl On, worker: WorkerId, seen: &[(Place, u64, u64)]) -
     DISKS.run(on, &[&worker.0, &places, &total, &free]).await.map(drop)
 }
 
-/// Bytes of WAL in the cells on a worker's host. At most one a tenant.
-pub async fn wal(on: &impl On, worker: WorkerId, seen: &[(TenantId, u64)]) -> Result<()> {
-    let tenants: Vec<Uuid> = seen.iter().map(|(tenant, _)| tenant.0).collect();
-    let bytes: Vec<i64> = seen.iter().map(|(_, bytes)| stored(*bytes)).collect();
-    WAL.run(on, &[&worker.0, &tenants, &bytes]).await.map(drop)
+/// What a worker sees of a cell's WAL.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenWal {
+    pub tenant: TenantId,
+    /// Kept in the cell.
+    pub bytes: u64,
+    /// None: it is not streamed.
+    pub lag: Option<WalLag>,
+}
+
+/// What of it is not durable in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalLag {
+    pub bytes: u64,
+    /// For how long there has been something.
+    pub ms: u64,
+    /// How often the cell gave up keeping it.
+    pub slots_lost: u64,
+}
+
+/// Of the cells on a worker's host. At most one a tenant.
+pub async fn wal(on: &impl On, worker: WorkerId, seen: &[SeenWal]) -> Result<()> {
+    let lags = |of: fn(&WalLag) -> u64| -> Vec<Option<i64>> {
+        seen.iter().map(|seen| seen.lag.as_ref().map(|lag| stored(of(lag)))).collect()
+    };
+    let tenants: Vec<Uuid> = seen.iter().map(|seen| seen.tenant.0).collect();
+    let bytes: Vec<i64> = seen.iter().map(|seen| stored(seen.bytes)).collect();
+    let (lag, ms, lost) = (lags(|lag| lag.bytes), lags(|lag| lag.ms), lags(|lag| lag.slots_lost));
+    WAL.run(on, &[&worker.0, &tenants, &bytes, &lag, &ms, &lost]).await.map(drop)
+}
+
+impl Read for SeenWal {
+    fn read(columns: &Columns<'_>) -> Result<Self> {
+        let lag = match columns.get::<Option<i64>>("lag_ms")? {
+            None => None,
+            Some(_) => Some(WalLag {
+                bytes: columns.size("lag_bytes")?,
+                ms: columns.size("lag_ms")?,
+                slots_lost: columns.size("slots_lost")?,
+            }),
+        };
+        Ok(Self { tenant: columns.id("tenant_id")?, bytes: columns.size("bytes")?, lag })
+    }
+}
+
+/// What was seen last of these tenants' WAL.
+pub async fn seen_wal(on: &impl On, tenants: &[TenantId]) -> Result<Vec<SeenWal>> {
+    let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.0).collect();
+    SEEN_WAL.all(on, &[&tenants]).await
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use archive::Location;
 use daemon::settings::{Setting, SettingsError, Source, Sources};
@@ -23,6 +24,9 @@ const CONFIG: &str = "HEDDLE_CONFIG";
 
 /// A hundred years, in days; what is kept that long is kept.
 const MOST_KEPT: u32 = 36_500;
+
+/// With a longer one, streaming brings nothing that the archive does not.
+const LONGEST_STREAM: Duration = Duration::from_secs(60);
 
 /// A longer one leaves no room for the sockets in it, whose paths may have 107 bytes.
 pub const LONGEST_RUN_DIR: usize = 107 - "/0123456789ab/.s.PGSQL.65535".len();
@@ -130,6 +134,12 @@ pub static TABLE: &[Setting] = &[
     )
     .default("0"),
     Setting::new(
+        "wal_stream_ms",
+        "HEDDLE_WAL_STREAM_MS",
+        "The least time between two writes of a tenant's new WAL to the repository: what is lost at most if its \
+         host is. 0: only whole segments are written, at least every minute.",
+    ),
+    Setting::new(
         "worker_name",
         "HEDDLE_WORKER_NAME",
         "The worker's name, by which control knows its host again. Never changed once tenants live there.",
@@ -159,6 +169,12 @@ pub static TABLE: &[Setting] = &[
         "When a tenant's cell keeps more WAL than this: its archive does not keep up.",
     )
     .default("1024"),
+    Setting::new(
+        "alert_wal_lag_seconds",
+        "HEDDLE_ALERT_WAL_LAG_SECONDS",
+        "When what a tenant's cell wrote is not in the repository after this, where WAL is streamed.",
+    )
+    .default("60"),
     Setting::new(
         "alert_backup_hours",
         "HEDDLE_ALERT_BACKUP_HOURS",
@@ -219,6 +235,7 @@ pub fn default_in_words(setting: &Setting) -> String {
         "postgres_bin" => "the newest one found",
         "secrets_key" => "`secrets/secrets.key` in the data folder",
         "service_user" => "`postgres`, else `nobody`",
+        "wal_stream_ms" => "`100` for a folder, `1000` for a bucket",
         _ => "none",
     };
     words.to_owned()
@@ -249,6 +266,8 @@ pub struct Settings {
     pub keep_monthly: u32,
     pub requests_per_second: u32,
     pub odoo_workers: u16,
+    /// None: whole segments only.
+    pub wal_stream: Option<Duration>,
     pub worker_name: String,
     pub worker_peeks: u16,
     pub alerts: Thresholds,
@@ -328,12 +347,14 @@ impl Settings {
             keep_monthly: given.get("keep_monthly")?,
             requests_per_second: given.get("requests_per_second")?,
             odoo_workers: given.get("odoo_workers")?,
+            wal_stream: None,
             worker_name: given.get("worker_name")?,
             worker_peeks: given.get("worker_peeks")?,
             alerts: Thresholds {
                 queue_depth: given.get("alert_queue_depth")?,
                 disk_percent: given.get("alert_disk_percent")?,
                 wal_bytes: given.get::<u64>("alert_wal_mib")?.saturating_mul(1 << 20),
+                wal_lag: SignedDuration::from_secs(i64::from(given.get::<u32>("alert_wal_lag_seconds")?)),
                 connections_percent: given.get("alert_connections_percent")?,
                 transaction_age: SignedDuration::from_mins(i64::from(
                     given.get::<u32>("alert_transaction_minutes")?,
@@ -348,6 +369,13 @@ impl Settings {
             given,
         };
         settings.repository = repository::located(settings.repository.clone(), &settings);
+        // Each write of a bucket is paid for.
+        let usual = match &settings.repository {
+            Location::Folder(_) => 100,
+            Location::S3(_) => 1000,
+        };
+        let every = settings.given.find::<u32>("wal_stream_ms")?.unwrap_or(usual);
+        settings.wal_stream = (every > 0).then(|| Duration::from_millis(u64::from(every)));
         Ok(settings)
     }
 
@@ -394,6 +422,12 @@ impl Settings {
         if self.worker_peeks > 100 {
             return refused("setting `worker_peeks` must be at most 100".into());
         }
+        if self.wal_stream.is_some_and(|every| every > LONGEST_STREAM) {
+            return refused(format!(
+                "setting `wal_stream_ms` must be at most {}: segments come once a minute anyway",
+                LONGEST_STREAM.as_millis()
+            ));
+        }
         if self.metrics_tenants > 1000 {
             return refused("setting `metrics_tenants` must be at most 1000".into());
         }
@@ -408,6 +442,7 @@ impl Settings {
             "repository_key" => Some(repository::keys(self).path().display().to_string()),
             "run_dir" => Some(self.run_dir.display().to_string()),
             "url" => Some(self.control_url()),
+            "wal_stream_ms" => Some(self.wal_stream.map_or(0, |every| every.as_millis()).to_string()),
             _ => None,
         };
         let rows = self.given.rows().into_iter();

@@ -27,6 +27,8 @@ crate::written_enum! {
         DiskFull = "disk_full",
         /// A cell keeps more WAL than it should: its archive does not keep up.
         WalGrowth = "wal_growth",
+        /// What a cell wrote is not in the repository after a while, although it is streamed.
+        WalLag = "wal_lag",
         /// The management database runs out of connections.
         Connections = "connections",
         /// A transaction on the management database is open for long.
@@ -77,6 +79,8 @@ pub struct Thresholds {
     pub disk_percent: u16,
     /// Bytes of WAL in one cell.
     pub wal_bytes: u64,
+    /// Since when a cell's WAL is not durable in the repository.
+    pub wal_lag: SignedDuration,
     /// Of the management database's connections, used.
     pub connections_percent: u16,
     /// Of a transaction on the management database.
@@ -95,6 +99,7 @@ impl Default for Thresholds {
             queue_depth: 50,
             disk_percent: 85,
             wal_bytes: 1 << 30,
+            wal_lag: SignedDuration::from_mins(1),
             connections_percent: 80,
             transaction_age: SignedDuration::from_mins(10),
             backup_age: SignedDuration::from_hours(30),
@@ -188,6 +193,15 @@ pub struct Wal {
     pub name: String,
     pub project: ProjectId,
     pub bytes: u64,
+    /// How far the repository is behind it; None: it is not streamed.
+    pub lag: Option<Lag>,
+}
+
+/// What of a cell's WAL is not durable in the repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Lag {
+    pub bytes: u64,
+    pub since: SignedDuration,
 }
 
 /// The management database.
@@ -338,6 +352,18 @@ impl Judge<'_> {
                     "the cell of {} keeps {} MiB of WAL: it is not archived as fast as it is written",
                     wal.name,
                     wal.bytes >> 20
+                );
+                self.find(kind, &subject, Severity::Warning, Some(wal.project), detail);
+            }
+            let Some(lag) = wal.lag else { continue };
+            let kind = AlertKind::WalLag;
+            if self.past(kind, &subject, lag.since.as_secs_f64(), thresholds.wal_lag.as_secs_f64()) {
+                let detail = format!(
+                    "what {} wrote in the last {} s is not in the repository ({} KiB of WAL): with its host it \
+                     would be lost; `heddle doctor` looks at the repository",
+                    wal.name,
+                    lag.since.as_secs(),
+                    lag.bytes.div_ceil(1024)
                 );
                 self.find(kind, &subject, Severity::Warning, Some(wal.project), detail);
             }

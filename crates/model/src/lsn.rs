@@ -119,6 +119,10 @@ pub enum WalFile {
     /// `000000010000000000000003.partial`: the last, unfinished segment of a
     /// timeline.
     Partial(Segment),
+    /// `000000010000000000000003.partial-00000000-00002148`: bytes of a segment
+    /// that is still being written, from and up to these offsets. Only in a
+    /// repository: PostgreSQL knows no such file.
+    Piece(Segment, u32, u32),
     /// `00000002.history`: where a timeline left its parent.
     History(Timeline),
     /// `000000010000000000000003.00000028.backup`: written by a base backup.
@@ -151,6 +155,11 @@ impl WalFile {
         match tail.strip_prefix('.') {
             None if tail.is_empty() => Ok(Self::Segment(segment)),
             Some("partial") => Ok(Self::Partial(segment)),
+            Some(rest) if rest.starts_with("partial-") => {
+                let (from, to) = rest["partial-".len()..].split_once('-').ok_or_else(fault)?;
+                let (from, to) = (hex(from)?, hex(to)?);
+                (from < to && to <= size.0).then_some(Self::Piece(segment, from, to)).ok_or_else(fault)
+            }
             Some(rest) => {
                 let offset = rest.strip_suffix(".backup").ok_or_else(fault)?;
                 Ok(Self::BackupLabel(segment, hex(offset)?))
@@ -161,9 +170,10 @@ impl WalFile {
 
     pub fn timeline(&self) -> Timeline {
         match self {
-            Self::Segment(segment) | Self::Partial(segment) | Self::BackupLabel(segment, _) => {
-                segment.timeline
-            }
+            Self::Segment(segment)
+            | Self::Partial(segment)
+            | Self::Piece(segment, ..)
+            | Self::BackupLabel(segment, _) => segment.timeline,
             Self::History(timeline) => *timeline,
         }
     }
@@ -203,6 +213,10 @@ mod tests {
             WalFile::parse("000000010000000000000030.00000028.backup", size),
             Ok(WalFile::BackupLabel(segment, 0x28))
         );
+        assert_eq!(
+            WalFile::parse("000000010000000000000030.partial-00002000-00100000", size),
+            Ok(WalFile::Piece(segment, 0x2000, 1 << 20))
+        );
         assert_eq!(WalFile::parse("00000002.history", size), Ok(WalFile::History(Timeline(2))));
         for bad in [
             "",
@@ -211,6 +225,11 @@ mod tests {
             "00000001000000000000003g",
             "000000010000000000001000",
             "000000010000000000000030.x",
+            "000000010000000000000030.partial-",
+            "000000010000000000000030.partial-00002000",
+            "000000010000000000000030.partial-00002000-00002000",
+            "000000010000000000000030.partial-00002000-00100001",
+            "000000010000000000000030.partial-00002000-00003000-00004000",
             "\u{e9}0000010000000000000030",
         ] {
             WalFile::parse(bad, size).unwrap_err();

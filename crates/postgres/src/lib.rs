@@ -21,6 +21,7 @@ mod initdb;
 mod management;
 mod peek;
 mod recovery;
+mod replication;
 mod roles;
 mod secret;
 mod settings;
@@ -49,6 +50,7 @@ pub use peek::{Reader, configure_peek, lock_for_reading};
 pub use recovery::{
     RecoveryError, finish_recovery, fork_of, history_fork, is_recovery_pending, write_recovery,
 };
+pub use replication::{Identified, Received, Replication, ReplicationError, Slot};
 pub use roles::{alter_password, create_tenant_database, ensure_database, ensure_login, rename_database};
 pub use secret::{random_password, verifier};
 pub use shell::ShellCommand;

@@ -64,6 +64,7 @@ local   all       all                       scram-sha-256
 host    all       {SUPERUSER}    all             reject
 host    all       all       127.0.0.1/32    scram-sha-256
 host    all       all       all             reject
+local   replication {SUPERUSER}                    peer map={MAP}
 local   replication all                     reject
 host    replication all     all             reject
 "

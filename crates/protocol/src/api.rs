@@ -199,10 +199,26 @@ pub struct Tenant {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub shredded_at: Option<Timestamp>,
+    /// How far the repository is behind it; none: its WAL is not streamed, or
+    /// nothing was heard of it yet.
+    #[serde(default)]
+    pub wal_lag: Option<WalLag>,
     /// Grows with each change; `If-Match` names it.
     pub version: i64,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+}
+
+/// What a tenant wrote and would lose with its host, as its worker said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WalLag {
+    /// Of WAL that is not durable in the repository.
+    pub bytes: u64,
+    /// Milliseconds for which there has been such WAL.
+    pub ms: u64,
+    /// How often its cell gave up keeping WAL for the stream, so that the
+    /// archive had to close the gap.
+    pub slots_lost: u64,
 }
 
 /// Changes what a tenant may use; what is left out stays as it is.

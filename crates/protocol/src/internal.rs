@@ -473,6 +473,22 @@ pub struct ObservedDisk {
 pub struct ObservedWal {
     pub tenant: TenantId,
     pub bytes: u64,
+    /// None: it is not streamed into the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<ObservedStream>,
+}
+
+/// How far the repository is behind a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedStream {
+    pub connected: bool,
+    /// WAL that is not durable in the repository, as far as was heard of it.
+    pub lag_bytes: u64,
+    /// For how long there has been such WAL, or nobody could tell.
+    pub lag_ms: u64,
+    /// How often the cell gave up keeping WAL for the stream, which the archive
+    /// closed, since the worker was started.
+    pub slots_lost: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

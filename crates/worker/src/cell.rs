@@ -203,7 +203,15 @@ impl<'a> Cell<'a> {
             .doing("connect to the tenant's database")
     }
 
+    /// Streams the running cell's WAL into the repository.
+    pub fn stream(&self, port: u16) -> Result<(), Failure> {
+        let socket = self.cluster(port)?.socket_path();
+        self.host.streams.keep(self.archive(), self.lineage(), socket);
+        Ok(())
+    }
+
     pub async fn stop(&self) -> Result<(), Failure> {
+        self.host.streams.end(self.tenant, self.lineage());
         self.host.clear_program(&cell_program(self.lineage())).await
     }
 

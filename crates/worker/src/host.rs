@@ -21,12 +21,14 @@ use crate::Config;
 use crate::failure::{Doing, Failure};
 use crate::layout::Layout;
 use crate::peeks::Turns;
+use crate::stream::Streams;
 
 pub struct Host {
     pub layout: Layout,
     pub driver: Arc<dyn Driver>,
     pub repository: Repository,
     pub archive: ArchiveService,
+    pub streams: Streams,
     pub binaries: Binaries,
     /// Who prepares data directories: `initdb` wants a user with a name.
     pub initdb_user: Option<OsUser>,
@@ -70,6 +72,7 @@ impl Host {
             driver: Arc::new(ProcessDriver::new(layout.programs(), config.heddle.clone())),
             archive: ArchiveService::new(repository.clone()),
             repository,
+            streams: Streams::new(config.stream),
             binaries,
             initdb_user: initdb_user(config.service_user.as_deref(), root)?,
             control: config.control,

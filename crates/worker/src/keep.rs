@@ -56,6 +56,7 @@ async fn tick(
     seen: &Arc<Mutex<HashMap<TenantId, Seen>>>,
 ) -> Result<(), Failure> {
     let tenants = host.assignments(worker).await?;
+    host.streams.retain(&tenants.iter().map(|tenant| tenant.tenant).collect());
     let mut looks = JoinSet::new();
     for tenant in tenants {
         if is_calm(seen, &tenant) {
@@ -110,7 +111,7 @@ async fn step(
     let (serving, pid) = match tenant.state {
         TenantState::Active => {
             unfence(host, worker, tenant, &cell).await?;
-            cell.start().await?;
+            cell.stream(cell.start().await?)?;
             if serve.state().await? == ProgramState::Absent {
                 // A restore may have been killed right after its switch: the
                 // repository knows before Odoo's first write.
@@ -129,7 +130,7 @@ async fn step(
         TenantState::Suspended | TenantState::Draft | TenantState::Provisioning => {
             serve.stop().await?;
             unfence(host, worker, tenant, &cell).await?;
-            cell.start().await?;
+            cell.stream(cell.start().await?)?;
             (Serving::Stopped, 0)
         }
     };

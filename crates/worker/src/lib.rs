@@ -21,9 +21,11 @@ mod report;
 mod secrets;
 mod serve;
 mod steps;
+mod stream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::shutdown::Shutdown;
 use daemon::tasks::{OnError, Tasks};
@@ -60,6 +62,9 @@ pub struct Config {
     pub odoo_workers: u16,
     /// So many peeks are on this host at once.
     pub peeks: u16,
+    /// The least time between two writes of a cell's new WAL to the repository;
+    /// None: whole segments only.
+    pub stream: Option<Duration>,
     /// The binary that cells and shims run as.
     pub heddle: PathBuf,
 }

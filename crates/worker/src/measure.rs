@@ -1,15 +1,16 @@
-//! Tells control now and then how full the disks are, and how much WAL the
-//! cells keep.
+//! Tells control now and then how full the disks are, how much WAL the cells
+//! keep, and how far behind them the repository is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use archive::Streamed;
 use daemon::shutdown::Shutdown;
 use model::alert::Place;
 use model::{TenantId, WorkerId};
-use protocol::internal::{Observed, ObservedDisk, ObservedWal};
+use protocol::internal::{Observed, ObservedDisk, ObservedStream, ObservedWal};
 
 use crate::failure::{Doing, Failure};
 use crate::host::{Host, blocking};
@@ -40,7 +41,7 @@ async fn tell(host: &Host, worker: WorkerId) -> Result<(), Failure> {
         .collect();
     let places =
         [(Place::Data, host.layout.data.clone()), (Place::Repository, host.repository.root().to_owned())];
-    let observed = blocking(move || {
+    let mut observed = blocking(move || {
         Ok(Observed {
             disks: places.iter().filter_map(|(place, folder)| disk(*place, folder)).collect(),
             wal: cells.iter().filter_map(|(tenant, cell)| wal(*tenant, cell)).collect(),
@@ -48,6 +49,9 @@ async fn tell(host: &Host, worker: WorkerId) -> Result<(), Failure> {
         })
     })
     .await?;
+    for wal in &mut observed.wal {
+        wal.stream = host.streams.told(wal.tenant).map(|told| stream(&told));
+    }
     host.control
         .post::<serde_json::Value>(&format!("/internal/workers/{worker}/observed"), &observed)
         .await
@@ -73,7 +77,16 @@ fn wal(tenant: TenantId, cell: &Path) -> Option<ObservedWal> {
             bytes += found.len();
         }
     }
-    Some(ObservedWal { tenant, bytes })
+    Some(ObservedWal { tenant, bytes, stream: None })
+}
+
+fn stream(told: &Streamed) -> ObservedStream {
+    ObservedStream {
+        connected: told.connected,
+        lag_bytes: told.lag_bytes(),
+        lag_ms: u64::try_from(told.lag().as_millis()).unwrap_or(u64::MAX),
+        slots_lost: told.slots_lost,
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +110,6 @@ mod tests {
         for segment in ["000000010000000000000001", "000000010000000000000002"] {
             fs::write(folder.join(segment), vec![0; 1 << 20]).unwrap();
         }
-        assert_eq!(wal(tenant, cell.path()), Some(ObservedWal { tenant, bytes: 2 << 20 }));
+        assert_eq!(wal(tenant, cell.path()), Some(ObservedWal { tenant, bytes: 2 << 20, stream: None }));
     }
 }

@@ -1,7 +1,7 @@
 //! What a repository holds of a tenant, and what of that nothing needs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use model::archive::{History, Lineage};
@@ -183,7 +183,9 @@ impl Look {
             let parts: Vec<&str> = name.split('/').collect();
             let found = match parts[..] {
                 ["key.json" | "shredded.json" | "condemned"] | ["journal", _] => None,
-                ["lineages", lineage, ref rest @ ..] => self.of_lineage(lineage, rest, &unfinished),
+                ["lineages", lineage, ref rest @ ..] => {
+                    self.of_lineage(lineage, rest, &object.path, &unfinished)
+                }
                 ["snapshots", id] => self.of_snapshot(id),
                 ["marks", id] => self.beside_snapshot(id, object, how),
                 ["lists", id] => id
@@ -203,7 +205,13 @@ impl Look {
         Ok(())
     }
 
-    fn of_lineage(&self, id: &str, rest: &[&str], unfinished: &HashSet<String>) -> Option<(Kind, u64)> {
+    fn of_lineage(
+        &self,
+        id: &str,
+        rest: &[&str],
+        path: &Path,
+        unfinished: &HashSet<String>,
+    ) -> Option<(Kind, u64)> {
         let id: LineageId = id.parse().ok()?;
         // Without its record nothing is known of it: `verify` says so.
         let lineage = &self.history.lineage(id)?.lineage;
@@ -213,7 +221,7 @@ impl Look {
             ["lineage"] => dropped.then(|| (Kind::Record, younger(turn::LINEAGE))),
             ["activated"] => dropped.then_some((Kind::Record, turn::ACTIVATION)),
             ["reached"] => dropped.then_some((Kind::Record, turn::REACHED)),
-            ["wal", name] => self.of_wal(lineage, name, dropped),
+            ["wal", name] => self.of_wal(lineage, name, dropped, path.parent()?),
             ["backups", backup, name] => {
                 let backup: BackupId = backup.parse().ok()?;
                 let place = self.history.backups.iter().position(|held| held.id == backup);
@@ -231,8 +239,15 @@ impl Look {
         }
     }
 
-    fn of_wal(&self, lineage: &Lineage, name: &str, dropped: bool) -> Option<(Kind, u64)> {
+    fn of_wal(&self, lineage: &Lineage, name: &str, dropped: bool, folder: &Path) -> Option<(Kind, u64)> {
         let keeps = match WalFile::parse(name, lineage.segment_size).ok()? {
+            // Of a piece all is said by the whole segment, once that is there.
+            WalFile::Piece(segment, ..) if self.kept.keeps(lineage.id, segment) => {
+                let whole = folder.join(segment.file_name(lineage.segment_size));
+                let there = self.objects.binary_search_by(|object| object.path.cmp(&whole)).is_ok();
+                return there.then_some((Kind::Record, turn::WAL));
+            }
+            WalFile::Piece(..) => false,
             WalFile::Segment(segment) | WalFile::Partial(segment) | WalFile::BackupLabel(segment, _) => {
                 self.kept.keeps(lineage.id, segment)
             }
@@ -318,7 +333,7 @@ impl Look {
     }
 
     /// Backups without a manifest to which nothing was added for the grace.
-    fn unfinished(&self, folder: &std::path::Path, how: &Expire) -> HashSet<String> {
+    fn unfinished(&self, folder: &Path, how: &Expire) -> HashSet<String> {
         let mut newest: BTreeMap<String, (bool, Timestamp)> = BTreeMap::new();
         for object in &self.objects {
             let Ok(below) = object.path.strip_prefix(folder) else { continue };

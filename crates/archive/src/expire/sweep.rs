@@ -20,6 +20,7 @@ use crate::disk::{self, FileError};
 use crate::journal::{Journal, Removed, VALID};
 use crate::repository::{Repository, TenantArchive};
 use crate::store::{Store, Stored};
+use crate::wal::PARTIAL;
 
 impl TenantArchive {
     /// Removes of `due` what a last look does not find needed.
@@ -98,7 +99,14 @@ impl TenantArchive {
                     let held = id.parse().ok().and_then(|id| look.history.lineage(id));
                     let file = held.and_then(|held| WalFile::parse(name, held.lineage.segment_size).ok());
                     match (held, file) {
-                        (Some(held), Some(WalFile::Segment(segment) | WalFile::Partial(segment))) => {
+                        (
+                            Some(held),
+                            Some(
+                                WalFile::Segment(segment)
+                                | WalFile::Partial(segment)
+                                | WalFile::Piece(segment, ..),
+                            ),
+                        ) if unneeded.kind == Kind::Wal => {
                             segments.entry(held.lineage.id).or_default().insert(segment.number);
                         }
                         _ => entry.others.push(unneeded.name.clone()),
@@ -162,7 +170,7 @@ impl TenantArchive {
                         lineages.remove(&id);
                     }
                 }
-                ["lineages", id, "wal", name] if name.ends_with(".partial") => {
+                ["lineages", id, "wal", name] if name.ends_with(PARTIAL) => {
                     if let Ok(id) = id.parse::<LineageId>() {
                         let mut partials =
                             self.shared.partials.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,7 +265,7 @@ fn agree(before: &[Stored], after: &[Stored], how: &Expire) -> Result<(), LeftAl
     for object in before.iter().filter(|object| !second.contains(object.path.as_path())) {
         let name = object.path.display().to_string();
         // Superseded by a whole segment, or dropped with a backup that failed.
-        if !name.ends_with(".partial") && !name.contains("/backups/") {
+        if !name.contains(PARTIAL) && !name.contains("/backups/") {
             return told(&object.path);
         }
     }

@@ -61,6 +61,9 @@ impl Check<'_> {
                 let what = causes(&error);
                 flaw(FlawKind::Unreadable, error.path, &what)
             }
+            Finding::Gap(path) => {
+                flaw(FlawKind::MissingWal, path, "is missing, and what was streamed after it is there")
+            }
             Finding::Unknown(path) => flaw(FlawKind::Unknown, path, "is not part of a repository"),
             other => flaw(FlawKind::Unknown, self.root.to_owned(), &other.to_string()),
         }

@@ -12,8 +12,23 @@ use crate::disk::FileError;
 use crate::object::is_damage;
 use crate::repository::TenantArchive;
 use crate::wal::header::{self, Foreign};
+use crate::wal::piece::{Chain, Range};
 use crate::wal::records::Records;
-use crate::wal::size_limit;
+use crate::wal::{file_name, size_limit};
+
+/// The pieces of one segment, and the whole segment if that is there.
+#[derive(Default)]
+struct Streamed {
+    segment: Option<Segment>,
+    pieces: Vec<(Range, Vec<u8>)>,
+    whole: Option<(Segment, Vec<u8>)>,
+}
+
+impl Streamed {
+    fn of(&self) -> Option<Segment> {
+        self.segment.or(self.whole.as_ref().map(|(segment, _)| *segment))
+    }
+}
 
 impl Check<'_> {
     pub(super) fn check_wal(&self, archive: &TenantArchive, lineage: &Lineage) {
@@ -24,6 +39,7 @@ impl Check<'_> {
         };
         let mut records = Records::default();
         let mut last: Option<Segment> = None;
+        let mut streamed = Streamed::default();
         // Names sort as the segments do.
         for (path, stored) in objects {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -34,6 +50,24 @@ impl Check<'_> {
             self.read_bytes(stored);
             let Some(bytes) = bytes else { continue };
             self.count(|found| found.wal += 1);
+            if let WalFile::Piece(segment, from, to) = file {
+                if streamed.of() != Some(segment) {
+                    self.check_streamed(archive, lineage, &mut streamed, &mut records, &mut last);
+                }
+                if bytes.len() != (to - from) as usize {
+                    let what = format!("has {} bytes, not {}", bytes.len(), to - from);
+                    self.find(FlawKind::DamagedWal, &path, what);
+                } else if streamed.whole.as_ref().is_some_and(|(whole, there)| {
+                    *whole == segment && there[from as usize..to as usize] != bytes[..]
+                }) {
+                    self.find(FlawKind::DamagedWal, &path, "differs from the whole segment");
+                } else {
+                    streamed.segment = Some(segment);
+                    streamed.pieces.push(((from, to), bytes));
+                }
+                continue;
+            }
+            self.check_streamed(archive, lineage, &mut streamed, &mut records, &mut last);
             match file {
                 WalFile::Segment(segment) => {
                     if !self.check_header(lineage, segment, &path, &bytes) {
@@ -48,14 +82,51 @@ impl Check<'_> {
                         self.find(FlawKind::DamagedWal, &path, what);
                     }
                     self.check_inherited(archive, lineage, segment, &path, &bytes);
+                    streamed.whole = Some((segment, bytes));
                 }
                 WalFile::Partial(segment) => {
                     self.check_header(lineage, segment, &path, &bytes);
                 }
+                WalFile::Piece(..) => {}
                 WalFile::History(_) => self.check_history(archive, lineage, &path, &bytes),
                 WalFile::BackupLabel(..) => {}
             }
         }
+        self.check_streamed(archive, lineage, &mut streamed, &mut records, &mut last);
+    }
+
+    /// Pieces by themselves are the segment as far as they go: one that is there
+    /// to its end is looked at as a whole one is.
+    fn check_streamed(
+        &self,
+        archive: &TenantArchive,
+        lineage: &Lineage,
+        streamed: &mut Streamed,
+        records: &mut Records,
+        last: &mut Option<Segment>,
+    ) {
+        let found = std::mem::take(streamed);
+        let (Some(segment), None) = (found.segment, found.whole) else { return };
+        let ranges: Vec<Range> = found.pieces.iter().map(|(range, _)| *range).collect();
+        let chain = Chain::of(&ranges);
+        let mut bytes = vec![0; lineage.segment_size.0 as usize];
+        for ((from, to), piece) in &found.pieces {
+            bytes[*from as usize..*to as usize].copy_from_slice(piece);
+        }
+        let Some(first) = chain.pieces.first() else { return };
+        let first = WalFile::Piece(segment, first.0, first.1);
+        let path = archive.wal_folder(lineage.id).join(file_name(&first, lineage.segment_size));
+        if !self.check_header(lineage, segment, &path, &bytes) || chain.end != lineage.segment_size.0 {
+            return;
+        }
+        if last.is_none_or(|last| last.next() != segment) {
+            *records = Records::default();
+        }
+        *last = Some(segment);
+        if let Err(broken) = records.read(segment, lineage.segment_size, &bytes) {
+            self.find(FlawKind::DamagedWal, &path, format!("at {} it {}", broken.at, broken.why));
+        }
+        self.check_inherited(archive, lineage, segment, &path, &bytes);
     }
 
     /// None: it cannot be read, which is found, or it is an unfinished segment
@@ -69,7 +140,7 @@ impl Check<'_> {
     ) -> Option<Vec<u8>> {
         match archive.read_object(path, limit) {
             Ok(Some(bytes)) => return Some(bytes),
-            Ok(None) if matches!(file, WalFile::Partial(_)) => {}
+            Ok(None) if matches!(file, WalFile::Partial(_) | WalFile::Piece(..)) => {}
             Ok(None) if archive.was_removed(path) => {}
             Ok(None) => self.find(FlawKind::MissingWal, path, "went away while it was to be read"),
             Err(error) if is_damage(&error) => self.find(FlawKind::DamagedWal, path, causes(&error)),
@@ -135,16 +206,17 @@ impl Check<'_> {
         let Some(fork) = lineage.parent else { return Ok(None) };
         let Ok(Some(parent)) = archive.lineage(fork.lineage) else { return Ok(None) };
         let theirs = Segment { timeline: parent.timeline, ..segment };
-        for suffix in ["", ".partial"] {
-            let name = format!("{}{suffix}", theirs.file_name(size));
-            match archive.read_object(&archive.wal_folder(parent.id).join(name), size.0 as usize) {
-                Ok(Some(bytes)) if header::check(&parent, theirs, &bytes).is_ok() => return Ok(Some(bytes)),
-                Ok(_) => {}
-                Err(error) if is_damage(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
+        let whole = archive.wal_folder(parent.id).join(theirs.file_name(size));
+        let whole = match archive.read_object(&whole, size.0 as usize) {
+            Ok(whole) => whole,
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let found = match whole {
+            Some(whole) => Some(whole),
+            None => archive.read_unfinished(&parent, theirs).ok().flatten(),
+        };
+        Ok(found.filter(|bytes| header::check(&parent, theirs, bytes).is_ok()))
     }
 
     fn check_history(&self, archive: &TenantArchive, lineage: &Lineage, path: &Path, bytes: &[u8]) {

@@ -15,6 +15,9 @@ use crate::object::is_damage;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
 
+/// How often a segment that is not there is looked for.
+const LOOKS: usize = 2;
+
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("the plan reads no WAL")]
@@ -127,29 +130,40 @@ impl TenantArchive {
         if segment < link.from || segment >= link.until {
             return Ok(None);
         }
-        let lineage = &link.lineage;
-        let limit = lineage.segment_size.0 as usize;
-        let mut names = vec![file_name(&WalFile::Segment(segment), lineage.segment_size)];
-        if link.last == Some(segment) {
-            names.push(file_name(&WalFile::Partial(segment), lineage.segment_size));
-        }
-        for name in &names {
-            let path = self.wal_folder(lineage.id).join(name);
-            match self.read_object(&path, limit) {
-                Ok(Some(bytes))
-                    if bytes.len() == limit && header::check(lineage, segment, &bytes).is_ok() =>
-                {
-                    return Ok(Some(bytes));
-                }
-                Ok(Some(_)) => return Err(FetchError::Damaged { name: name.clone(), source: None }),
-                Ok(None) => {}
-                Err(source) if is_damage(&source) => {
-                    return Err(FetchError::Damaged { name: name.clone(), source: Some(source) });
-                }
-                Err(error) => return Err(error.into()),
+        let (lineage, is_last) = (&link.lineage, link.last == Some(segment));
+        // One that is unfinished may become whole while it is read.
+        for _ in 0..LOOKS {
+            if let Some(whole) = self.read_segment(lineage, segment)? {
+                return Ok(Some(whole));
+            }
+            let size = lineage.segment_size.0 as usize;
+            let found = match is_last {
+                true => self.read_unfinished(lineage, segment)?,
+                false => self.read_pieces(lineage, segment)?.filter(|chain| chain.len() == size),
+            };
+            if let Some(bytes) = found {
+                let name = || file_name(&WalFile::Partial(segment), lineage.segment_size);
+                return match header::check(lineage, segment, &bytes) {
+                    Ok(()) => Ok(Some(bytes)),
+                    Err(_) => Err(FetchError::Damaged { name: name(), source: None }),
+                };
             }
         }
-        Err(FetchError::Missing { name: names.swap_remove(0) })
+        Err(FetchError::Missing { name: segment.file_name(lineage.segment_size) })
+    }
+
+    /// A whole segment.
+    fn read_segment(&self, lineage: &Lineage, segment: Segment) -> Result<Option<Vec<u8>>, FetchError> {
+        let (name, limit) = (segment.file_name(lineage.segment_size), lineage.segment_size.0 as usize);
+        match self.read_object(&self.wal_folder(lineage.id).join(&name), limit) {
+            Ok(Some(bytes)) if bytes.len() == limit && header::check(lineage, segment, &bytes).is_ok() => {
+                Ok(Some(bytes))
+            }
+            Ok(Some(_)) => Err(FetchError::Damaged { name, source: None }),
+            Ok(None) => Ok(None),
+            Err(source) if is_damage(&source) => Err(FetchError::Damaged { name, source: Some(source) }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The source's timeline history; written from the lineages' records if its

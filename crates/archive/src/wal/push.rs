@@ -8,14 +8,11 @@ use model::archive::Lineage;
 use model::lsn::{Segment, SegmentSize, WalFile};
 
 use super::header::{self, Foreign, written_pages};
-use super::{PAGE, TEXT_LIMIT};
+use super::{PAGE, PARTIAL, TEXT_LIMIT};
 use crate::disk::{FileError, Linked};
 use crate::object::is_damage;
 use crate::record::RecordError;
 use crate::repository::TenantArchive;
-
-/// What the name of an unfinished segment ends with.
-const PARTIAL: &str = ".partial";
 
 /// How a file came to be in the repository. It is durable in each case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +92,7 @@ impl TenantArchive {
                     _ => return Ok(Pushed::NotNeeded),
                 }
             }
+            WalFile::Piece(..) => return Err(place("is a piece of a segment, which no cluster archives")),
             WalFile::History(_) | WalFile::BackupLabel(..) => {
                 if file.timeline() != lineage.timeline {
                     return Err(place("is not of the lineage's timeline"));
@@ -146,7 +144,7 @@ impl TenantArchive {
     }
 
     /// Stores an immutable WAL object, durably.
-    fn store(&self, lineage: LineageId, name: &str, bytes: &[u8]) -> Result<Pushed, PushError> {
+    pub(super) fn store(&self, lineage: LineageId, name: &str, bytes: &[u8]) -> Result<Pushed, PushError> {
         let path = self.wal_folder(lineage).join(name);
         let mut upload = self.write_object(&path, bytes)?;
         fault::point("archive.push.written");
@@ -217,21 +215,31 @@ fn check(lineage: &Arc<Lineage>, segment: Segment, name: &str, bytes: &[u8]) -> 
         let why = format!("has {} bytes, not {}", bytes.len(), lineage.segment_size.0);
         return Err(PushError::WrongPlace { name: name(), why });
     }
-    header::check(lineage, segment, bytes).map_err(|foreign| match foreign {
-        Foreign::System(found) => {
-            PushError::WrongSystem { name: name(), found, expected: lineage.system_identifier }
-        }
-        Foreign::NoHeader => {
-            PushError::WrongPlace { name: name(), why: "does not begin as a WAL segment does".to_owned() }
-        }
-        Foreign::Other(why) => PushError::WrongPlace { name: name(), why },
-    })
+    header::check(lineage, segment, bytes).map_err(|foreign| foreign.refuse(lineage, &name()))
 }
 
-pub(super) fn file_name(file: &WalFile, size: SegmentSize) -> String {
+impl Foreign {
+    pub(super) fn refuse(self, lineage: &Lineage, name: &str) -> PushError {
+        let name = name.to_owned();
+        match self {
+            Self::System(found) => {
+                PushError::WrongSystem { name, found, expected: lineage.system_identifier }
+            }
+            Self::NoHeader => {
+                PushError::WrongPlace { name, why: "does not begin as a WAL segment does".to_owned() }
+            }
+            Self::Other(why) => PushError::WrongPlace { name, why },
+        }
+    }
+}
+
+pub(crate) fn file_name(file: &WalFile, size: SegmentSize) -> String {
     match file {
         WalFile::Segment(segment) => segment.file_name(size),
         WalFile::Partial(segment) => format!("{}{PARTIAL}", segment.file_name(size)),
+        WalFile::Piece(segment, from, to) => {
+            format!("{}{PARTIAL}-{from:08X}-{to:08X}", segment.file_name(size))
+        }
         WalFile::History(timeline) => format!("{:08X}.history", timeline.0),
         WalFile::BackupLabel(segment, offset) => {
             format!("{}.{offset:08X}.backup", segment.file_name(size))

@@ -37,7 +37,7 @@ pub async fn tick_at(control: &Control, now: Timestamp) -> Result<Outcome> {
         restores: database::alert::restores(&database, now).await?,
         disks: database::alert::disks(&database, now, FRESH).await?,
         // Half of what opens an alert may still keep one open.
-        wal: database::alert::wal(&database, thresholds.wal_bytes / 2).await?,
+        wal: database::alert::wal(&database, thresholds.wal_bytes / 2, thresholds.wal_lag / 2).await?,
         server: database::alert::server(&database).await?,
     };
     let open = database::alert::list(&database, None, None, MOST).await?;

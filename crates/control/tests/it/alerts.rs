@@ -10,7 +10,7 @@ use model::alert::{AlertKind, AlertState, Place, Severity, Thresholds};
 use model::run::RunKind;
 use model::{AlertId, UserId};
 use protocol::api::{Alert, NewRestore};
-use protocol::internal::{Observed, ObservedDisk, ObservedWal};
+use protocol::internal::{Observed, ObservedDisk, ObservedStream, ObservedWal};
 
 use crate::platform::{Platform, asked, failed, new_build, refused, register};
 
@@ -131,7 +131,7 @@ async fn what_workers_report_of_their_disks_is_judged() {
     let control = &platform.control;
     let report = async |free: u64, wal: u64| {
         let disk = ObservedDisk { place: Place::Repository, total: 1 << 40, free: free << 30 };
-        let wal = ObservedWal { tenant: served.id, bytes: wal << 20 };
+        let wal = ObservedWal { tenant: served.id, bytes: wal << 20, stream: None };
         let observed = Observed { disks: vec![disk], wal: vec![wal], ..Observed::default() };
         control.observed(platform.worker, observed).await.unwrap();
         alert::tick_at(control, now(&platform).await).await.unwrap();
@@ -148,11 +148,62 @@ async fn what_workers_report_of_their_disks_is_judged() {
 
     // Another worker says nothing of a tenant that is not on its host.
     let other = register(control, "there").await;
-    let wal = ObservedWal { tenant: served.id, bytes: 0 };
+    let wal = ObservedWal { tenant: served.id, bytes: 0, stream: None };
     control.observed(other, Observed { wal: vec![wal], ..Observed::default() }).await.unwrap();
     let sql = "SELECT bytes FROM ops.tenant_wal";
     let bytes: i64 = platform.scratch.admin().await.query_one(sql, &[]).await.unwrap().get(0);
     assert_eq!(bytes, 2000 << 20);
+}
+
+#[tokio::test]
+async fn wal_that_is_not_in_the_repository_is_told_of() {
+    let platform = Platform::new().await;
+    platform.environment().await;
+    let served = platform.tenant("acme").await;
+    let control = &platform.control;
+    let report = async |stream: Option<ObservedStream>| {
+        let wal = ObservedWal { tenant: served.id, bytes: 1 << 20, stream };
+        let observed = Observed { wal: vec![wal], ..Observed::default() };
+        control.observed(platform.worker, observed).await.unwrap();
+        alert::tick_at(control, now(&platform).await).await.unwrap();
+        open(&platform).await
+    };
+    let lag = |lag_bytes, seconds: u64, slots_lost| {
+        Some(ObservedStream { connected: true, lag_bytes, lag_ms: seconds * 1000, slots_lost })
+    };
+    let shown =
+        async || control.tenant("acme").await.unwrap().wal_lag.map(|lag| (lag.bytes, lag.ms, lag.slots_lost));
+    assert!(report(None).await.is_empty());
+    assert_eq!(shown().await, None);
+    assert!(report(lag(4096, 1, 0)).await.is_empty());
+    assert_eq!(shown().await, Some((4096, 1000, 0)));
+    assert!(report(lag(1 << 20, 60, 0)).await.is_empty(), "as long as it may be");
+    let told = [(AlertKind::WalLag, Severity::Warning)];
+    assert_eq!(report(lag(1 << 20, 61, 0)).await, told);
+    let alert = alerts(&platform).await.remove(0);
+    assert_eq!((&alert.subject, alert.project.as_deref()), (&served.id.to_string(), Some("demo")));
+    assert!(alert.detail.contains("what acme wrote in the last 61 s"), "{}", alert.detail);
+    assert!(alert.detail.contains("1024 KiB"), "{}", alert.detail);
+
+    // A stream that cannot be heard of is behind as well.
+    assert_eq!(report(lag(0, 90, 1)).await, told);
+    let metrics = control.metrics_text().await.unwrap();
+    for line in [
+        "heddle_wal_streams 1.0",
+        "heddle_wal_lag_seconds 90.0",
+        "heddle_wal_lag_bytes 0.0",
+        "heddle_wal_slots_lost 1.0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    report(lag(0, 0, 1)).await;
+    let later = now(&platform).await + 61.seconds();
+    assert_eq!(alert::tick_at(control, later).await.unwrap().resolved, 1);
+    assert_eq!(shown().await, Some((0, 0, 1)));
+    assert_eq!(control.status().await.unwrap().tenants[0].wal_lag.map(|lag| lag.slots_lost), Some(1));
+    // Where it is streamed no more, nothing is behind.
+    assert!(report(None).await.is_empty());
+    assert_eq!(shown().await, None);
 }
 
 #[tokio::test]

@@ -90,6 +90,7 @@ impl WorkerCommand {
             postgres_bin: settings.postgres_bin.clone(),
             odoo_workers: settings.odoo_workers,
             peeks: settings.worker_peeks,
+            stream: settings.wal_stream,
             heddle: data.heddle(),
         };
         let shutdown = Shutdown::new();

@@ -55,6 +55,7 @@ fn a_disk_is_first_a_warning_then_critical() {
 #[test]
 fn each_condition_is_found_as_what_it_is() {
     let (project, tenant) = (ProjectId::new(), TenantId::new());
+    let lag = Lag { bytes: 1 << 20, since: SignedDuration::from_mins(2) };
     let facts = Facts {
         queued: 1000,
         stale_runs: vec![StaleRun {
@@ -87,7 +88,7 @@ fn each_condition_is_found_as_what_it_is() {
             state: RestoreState::Materialising,
         }],
         disks: vec![Disk { worker: "here".into(), place: Place::Repository, total: 100, free: 1 }],
-        wal: vec![Wal { tenant, name: "acme".into(), project, bytes: 2 << 30 }],
+        wal: vec![Wal { tenant, name: "acme".into(), project, bytes: 2 << 30, lag: Some(lag) }],
         server: Server {
             connections: 81,
             most_connections: 100,

@@ -100,7 +100,7 @@ fn subject(alert: &Alert) -> Option<(String, &'static str)> {
     Some(match alert.kind {
         AlertKind::StaleRun | AlertKind::DeadRun => (format!("/runs/{subject}"), "The run"),
         AlertKind::ProductionRestore => (format!("/restores/{subject}"), "The restore"),
-        AlertKind::BackupFailed | AlertKind::BackupOverdue | AlertKind::WalGrowth => {
+        AlertKind::BackupFailed | AlertKind::BackupOverdue | AlertKind::WalGrowth | AlertKind::WalLag => {
             (format!("/tenants/{subject}"), "The tenant")
         }
         AlertKind::QueueDepth => ("/runs?state=queued".into(), "The queue"),

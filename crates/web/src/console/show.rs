@@ -121,6 +121,7 @@ pub(crate) fn alert_title(kind: &AlertKind) -> &'static str {
         AlertKind::ProductionRestore => "Production is being restored",
         AlertKind::DiskFull => "A disk fills up",
         AlertKind::WalGrowth => "WAL piles up",
+        AlertKind::WalLag => "Repository behind",
         AlertKind::Connections => "Connections run out",
         AlertKind::OldTransaction => "A transaction is open for long",
     }

@@ -43,7 +43,7 @@ pub async fn execute(
                     taken.doing("take the stopped cell's WAL")?;
                 }
                 // What the repository has is all there is.
-                false => run.warn("Its data directory is gone: what it had not archived is lost"),
+                false => run.warn("Its data directory is gone: what is not in the repository is lost"),
             }
             None
         }

@@ -4,7 +4,7 @@ pub mod list;
 mod peek;
 mod resume;
 mod set;
-mod show;
+pub mod show;
 mod shred;
 mod suspend;
 
