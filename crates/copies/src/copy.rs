@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
+use crate::amounts::Amounts;
 use crate::catalog::Catalog;
 use crate::database::{Database, DatabaseError, query, run};
 use crate::mask::{Key, Masker};
@@ -34,11 +35,21 @@ pub struct Options {
 #[serde(rename_all = "snake_case", tag = "what")]
 pub enum Progress {
     /// So many bytes are in the tables that will be read.
-    Planned { tables: usize, bytes: i64 },
+    Planned {
+        tables: usize,
+        bytes: i64,
+    },
     Schema,
     /// So many bytes of the table's rows have been written, of about so many.
-    Rows { table: String, written: u64, of: i64 },
-    Table { table: String, rows: u64 },
+    Rows {
+        table: String,
+        written: u64,
+        of: i64,
+    },
+    Table {
+        table: String,
+        rows: u64,
+    },
     Indexes,
 }
 
@@ -101,6 +112,10 @@ pub async fn copy_database(
     if let Some(table) = Catalog::read(&writer).await.map_err(CopyError::Target)?.tables.first() {
         return Err(CopyError::NotEmpty(table.label()));
     }
+    let amounts = match plan.needs_amounts() {
+        true => Amounts::read(&reader, &catalog).await.map_err(CopyError::Source)?,
+        false => Amounts::default(),
+    };
     let bytes = plan.tables.iter().filter(|plan| plan.dropped.is_none()).map(|plan| plan.table.bytes).sum();
     tell(Progress::Planned { tables: plan.tables.len(), bytes });
     tell(Progress::Schema);
@@ -117,7 +132,8 @@ pub async fn copy_database(
     }
     // The largest first: nobody waits for one table at the end.
     waiting.sort_by_key(|plan| std::cmp::Reverse(plan.table.bytes));
-    let made = rows(source, target, &snapshot, waiting, Masker::new(key), options, tell).await?;
+    let masker = Masker::new(key).with(amounts);
+    let made = rows(source, target, &snapshot, waiting, masker, options, tell).await?;
     for (table, rows, bytes) in made {
         copied.rows += rows;
         copied.bytes += bytes;
@@ -128,6 +144,7 @@ pub async fn copy_database(
     drop(reader);
     tell(Progress::Indexes);
     schema.restore_constraints(target, options).await?;
+    refresh_views(&writer).await.map_err(CopyError::Target)?;
     run(&writer, "count the copy's values", "ANALYZE").await.map_err(CopyError::Target)?;
     Ok(copied)
 }
@@ -188,6 +205,18 @@ async fn rows(
             else => return Ok(made),
         }
     }
+}
+
+/// Views that hold rows are filled from the copy's own, the older ones first:
+/// the younger may ask them.
+async fn refresh_views(writer: &Client) -> Result<(), DatabaseError> {
+    let unfilled = "SELECT oid::regclass::text FROM pg_catalog.pg_class \
+                    WHERE relkind = 'm' AND NOT relispopulated ORDER BY oid";
+    for row in query(writer, "list the views that hold rows", unfilled).await? {
+        let name: String = row.get(0);
+        run(writer, "fill a view", &format!("REFRESH MATERIALIZED VIEW {name}")).await?;
+    }
+    Ok(())
 }
 
 async fn set_sequences(writer: &Client, catalog: &Catalog) -> Result<(), DatabaseError> {

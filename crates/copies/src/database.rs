@@ -92,10 +92,11 @@ impl Database {
             }
         });
         // Text is exchanged in a form that no setting of the database changes.
-        let mut setup = "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; \
+        let mut setup =
+            "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; \
                          SET extra_float_digits = 3; SET statement_timeout = 0; SET lock_timeout = '10s'; \
                          SET search_path = pg_catalog"
-            .to_owned();
+                .to_owned();
         if let Some(role) = &self.role {
             setup += &format!("; SET ROLE {}", postgres::quote_identifier(role));
         }

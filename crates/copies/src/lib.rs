@@ -5,6 +5,7 @@
 //! It is given two databases that accept connections, and knows nothing of how
 //! they came to be, of runs, or of files. The source is only ever read.
 
+mod amounts;
 pub mod catalog;
 pub mod copy;
 pub mod database;
@@ -15,7 +16,7 @@ pub mod proof;
 pub mod rules;
 pub mod text;
 
-pub use catalog::{Catalog, Column, Table};
+pub use catalog::{Catalog, Column, Sort, Table};
 pub use copy::{Copied, CopyError, Options, copy_database};
 pub use database::{Database, DatabaseError};
 pub use mask::Key;

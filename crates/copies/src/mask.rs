@@ -8,6 +8,7 @@ mod structured;
 
 pub use key::Key;
 
+use crate::amounts::{self, Amounts};
 use crate::rules::Transform;
 use invent::Dice;
 
@@ -27,22 +28,31 @@ pub struct Demands {
 
 pub struct Masker {
     key: Key,
+    amounts: Amounts,
 }
 
 impl Masker {
     pub fn new(key: Key) -> Self {
-        Self { key }
+        Self { key, amounts: Amounts::default() }
     }
 
-    pub fn key(&self) -> &Key {
-        &self.key
+    /// With what is known of documents that belong together.
+    #[must_use]
+    pub(crate) fn with(self, amounts: Amounts) -> Self {
+        Self { amounts, ..self }
+    }
+
+    /// An amount of the thing of this sort and number.
+    pub(crate) fn amount(&self, value: &str, thing: (char, i64)) -> Option<String> {
+        amounts::multiply(value, self.amounts.factor(&self.key, thing))
     }
 
     /// None: there is no value any more.
     pub fn apply(&self, transform: &Transform, demands: Demands, value: &str) -> Option<String> {
         match transform {
             Transform::Keep => return Some(value.to_owned()),
-            Transform::Null | Transform::Drop => return None,
+            // An amount is nothing without its document: see `amount`.
+            Transform::Null | Transform::Drop | Transform::Amount => return None,
             Transform::Set(constant) => return Some(constant.clone()),
             Transform::Binary => return Some(format!("\\x{}", hex::encode(crate::plan::PLACEHOLDER_PNG))),
             Transform::Empty => return Some(structured::empty(value, demands.json).to_owned()),
@@ -94,7 +104,9 @@ impl Masker {
             Transform::Filename => {
                 let name = invent::words(&mut dice("words", &plain), 2).to_lowercase().replace(' ', "-");
                 match value.rsplit_once('.').map(|(_, ending)| ending) {
-                    Some(ending) if ending.len() <= 5 && ending.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+                    Some(ending)
+                        if ending.len() <= 5 && ending.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+                    {
                         format!("{name}.{ending}")
                     }
                     _ => name,
@@ -112,7 +124,9 @@ impl Masker {
         }
         let masked = value.split([',', ';', '\n']).filter(|part| !part.trim().is_empty()).map(|part| {
             let (name, address) = match part.split_once('<') {
-                Some((name, rest)) => (name.trim().trim_matches('"').trim(), rest.trim_end().trim_end_matches('>')),
+                Some((name, rest)) => {
+                    (name.trim().trim_matches('"').trim(), rest.trim_end().trim_end_matches('>'))
+                }
                 None => ("", part),
             };
             let address = invent::email(&mut dice("email", address));
@@ -183,11 +197,13 @@ fn is_reference(value: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_digit())
         && !model.is_empty()
         && model.len() <= 64
-        && model.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte))
+        && model
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte))
 }
 
 /// One word without blanks and at-signs, such as a language or a model's name.
-fn is_technical(value: &str) -> bool {
+pub(crate) fn is_technical(value: &str) -> bool {
     value.len() <= 64
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.+:/-=;,#".contains(&byte))
 }
@@ -264,8 +280,12 @@ mod tests {
         assert_eq!(one(short, "Ada Lovelace").chars().count(), 5);
         let login = masker.apply(&Transform::Email, unique, "ada@acme.example").unwrap();
         assert!(login.contains("@example.") && !login.contains(' '), "{login}");
-        let short = masker.apply(&Transform::Email, Demands { limit: Some(24), ..unique }, "ada@acme.example");
-        assert!(short.as_ref().is_some_and(|short| short.len() == 24 && short.contains("@example.")), "{short:?}");
+        let short =
+            masker.apply(&Transform::Email, Demands { limit: Some(24), ..unique }, "ada@acme.example");
+        assert!(
+            short.as_ref().is_some_and(|short| short.len() == 24 && short.contains("@example.")),
+            "{short:?}"
+        );
         let mut seen = std::collections::HashSet::new();
         for number in 0..20_000 {
             assert!(seen.insert(one(unique, &format!("value {number}"))));
@@ -275,9 +295,13 @@ mod tests {
     #[test]
     fn texts_in_json_are_masked_and_the_rest_stays() {
         let json = Demands { json: true, ..Demands::default() };
-        let masked = masker().apply(&Transform::Json, json, r#"{"a": [1, "Ada Lovelace", true], "7": 100.0}"#);
+        let masked =
+            masker().apply(&Transform::Json, json, r#"{"a": [1, "Ada Lovelace", true], "7": 100.0}"#);
         let masked: serde_json::Value = serde_json::from_str(&masked.unwrap()).unwrap();
-        assert_eq!((&masked["a"][0], &masked["a"][2], &masked["7"]), (&1.into(), &true.into(), &100.0.into()));
+        assert_eq!(
+            (&masked["a"][0], &masked["a"][2], &masked["7"]),
+            (&1.into(), &true.into(), &100.0.into())
+        );
         assert_eq!(masked["a"][1], apply("words", "Ada Lovelace"));
         let translated = masker().apply(&Transform::Name, json, r#"{"en_US": "Ada Lovelace"}"#).unwrap();
         assert!(translated.contains(&apply("name", "Ada Lovelace")), "{translated}");

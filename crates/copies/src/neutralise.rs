@@ -115,8 +115,9 @@ fn own() -> Vec<Act> {
 
 /// `table.column`
 pub(crate) fn has(catalog: &Catalog, need: &str) -> bool {
-    need.split_once('.')
-        .is_some_and(|(table, column)| catalog.table(table).is_some_and(|table| table.column(column).is_some()))
+    need.split_once('.').is_some_and(|(table, column)| {
+        catalog.table(table).is_some_and(|table| table.column(column).is_some())
+    })
 }
 
 /// The statements that the installed modules bring, by module.
@@ -137,8 +138,8 @@ fn of_modules(catalog: &Catalog, addons: &[PathBuf]) -> Result<Vec<(String, Stri
             if size > LARGEST {
                 return Err(NeutraliseError::TooLarge(path));
             }
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| NeutraliseError::Read(path.clone(), error))?;
+            let text =
+                std::fs::read_to_string(&path).map_err(|error| NeutraliseError::Read(path.clone(), error))?;
             found.extend(statements(&text).into_iter().map(|statement| (module.clone(), statement)));
             break;
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 pub use row::RowError;
 
+use crate::amounts;
 use crate::catalog::{Catalog, Column, Sort, Table};
 use crate::mask::Demands;
 use crate::rules::{Patterns, Rules, Transform};
@@ -16,6 +17,16 @@ use crate::rules::{Patterns, Rules, Transform};
 pub const PLACEHOLDER_PNG: &[u8] = include_bytes!("shipped/placeholder.png");
 pub const PLACEHOLDER_PDF: &[u8] = include_bytes!("shipped/placeholder.pdf");
 pub const PLACEHOLDER_TXT: &[u8] = include_bytes!("shipped/placeholder.txt");
+
+/// Files that a copy's attachments may name, besides those that it keeps: where
+/// they are in a filestore, and what they hold.
+pub fn placeholders() -> [(String, &'static [u8]); 3] {
+    use sha1::Digest;
+    [PLACEHOLDER_PNG, PLACEHOLDER_PDF, PLACEHOLDER_TXT].map(|file| {
+        let sum = hex::encode(sha1::Sha1::digest(file));
+        (format!("{}/{sum}", &sum[..2]), file)
+    })
+}
 
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -31,6 +42,8 @@ pub struct TablePlan {
     pub columns: Vec<ColumnPlan>,
     /// What Odoo's table of translations translates, up to Odoo 15.
     translations: Option<Arc<Translations>>,
+    /// The column that says which document an amount is of, and its sort.
+    document: Option<(usize, char)>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,6 +53,8 @@ pub struct ColumnPlan {
     pub demands: Demands,
     /// Asked in order; the last one has no condition.
     pub arms: Vec<Arm>,
+    /// A word of a list in a module: it says what a row is, not whose.
+    pub listed: bool,
     /// Where there must be a value.
     zero: Option<&'static str>,
 }
@@ -68,7 +83,8 @@ impl PlanError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unclassified { columns } => {
-                let (table, column) = columns.first().and_then(|name| name.rsplit_once('.')).unwrap_or_default();
+                let (table, column) =
+                    columns.first().and_then(|name| name.rsplit_once('.')).unwrap_or_default();
                 format!(
                     "say what becomes of it in the project's rules: [[rule]], table = \"{table}\", column = \
                      \"{column}\", transform = \"null\" or another that it can bear, why = \"…\""
@@ -99,6 +115,7 @@ impl Plan {
                 dropped: dropped.get(&table.oid).cloned(),
                 columns: Vec::new(),
                 translations: None,
+                document: None,
             };
             let copied: Vec<&Column> = table.columns.iter().filter(|column| !column.generated).collect();
             if plan.dropped.is_some() {
@@ -110,6 +127,13 @@ impl Plan {
                         None => unclassified.push(format!("{}.{}", table.label(), column.name)),
                     }
                 }
+            }
+            plan.document = amounts::belongs(&table.label()).and_then(|(column, sort)| {
+                Some((plan.columns.iter().position(|other| other.name == column)?, sort))
+            });
+            if plan.document.is_none() {
+                let amounts = plan.columns.iter().filter(|column| column.uses(&Transform::Amount));
+                unclassified.extend(amounts.map(|column| format!("{}.{}", table.label(), column.name)));
             }
             tables.push(plan);
         }
@@ -128,16 +152,14 @@ impl Plan {
             dropped: None,
             columns: table.columns.iter().map(ColumnPlan::dropped).collect(),
             translations: None,
+            document: None,
         };
         Self { tables: catalog.tables.iter().filter(|table| !table.partitioned).map(table).collect() }
     }
 
     fn connect_translations(&mut self) {
-        let translates = |plan: &TablePlan| {
-            plan.columns.iter().any(|column| {
-                column.arms.iter().any(|arm| arm.transform == Transform::Translation)
-            })
-        };
+        let translates =
+            |plan: &TablePlan| plan.columns.iter().any(|column| column.uses(&Transform::Translation));
         if !self.tables.iter().any(translates) {
             return;
         }
@@ -146,7 +168,10 @@ impl Plan {
             for column in &plan.columns {
                 if let Some(arm) = column.arms.last() {
                     let demands = Demands { unique: false, json: false, ..column.demands };
-                    all.insert(format!("{}.{}", plan.table.label(), column.name), (arm.transform.clone(), demands));
+                    all.insert(
+                        format!("{}.{}", plan.table.label(), column.name),
+                        (arm.transform.clone(), demands),
+                    );
                 }
             }
         }
@@ -154,6 +179,12 @@ impl Plan {
         for plan in self.tables.iter_mut().filter(|plan| translates(plan)) {
             plan.translations = Some(all.clone());
         }
+    }
+
+    /// Whether amounts have to be known by their documents.
+    pub(crate) fn needs_amounts(&self) -> bool {
+        let uses = |table: &TablePlan| table.columns.iter().any(|column| column.uses(&Transform::Amount));
+        self.tables.iter().any(uses)
     }
 
     pub fn table(&self, label: &str) -> Option<&TablePlan> {
@@ -215,6 +246,12 @@ fn column_plan(
             arms.push(Arm { when, transform: found.rule.transform.clone(), rule: Some(found.index) });
         }
     }
+    if !column.nullable && column.unique && column.sort == Sort::Text {
+        // Nothing, but different in each row.
+        for arm in arms.iter_mut().filter(|arm| arm.transform == Transform::Null) {
+            arm.transform = Transform::Token;
+        }
+    }
     if arms.last().is_none_or(|arm| !arm.when.is_empty()) {
         return None;
     }
@@ -224,11 +261,16 @@ fn column_plan(
     }
     // What rewrites text cannot be asked of a number.
     let bearable = |arm: &Arm| match column.sort {
-        Sort::Text => true,
-        Sort::Json => arm.transform != Transform::Binary,
-        Sort::Binary => matches!(arm.transform, Transform::Keep | Transform::Null | Transform::Set(_) | Transform::Binary),
+        Sort::Text => arm.transform != Transform::Amount,
+        Sort::Json => !matches!(arm.transform, Transform::Binary | Transform::Amount),
+        Sort::Binary => {
+            matches!(arm.transform, Transform::Keep | Transform::Null | Transform::Set(_) | Transform::Binary)
+        }
         Sort::Integer | Sort::Number => {
-            matches!(arm.transform, Transform::Keep | Transform::Null | Transform::Set(_) | Transform::Scale)
+            matches!(
+                arm.transform,
+                Transform::Keep | Transform::Null | Transform::Set(_) | Transform::Scale | Transform::Amount
+            )
         }
         Sort::Date => {
             matches!(arm.transform, Transform::Keep | Transform::Null | Transform::Set(_) | Transform::Date)
@@ -239,7 +281,18 @@ fn column_plan(
         return None;
     }
     let demands = Demands { limit: column.limit, unique: column.unique, json: column.sort == Sort::Json };
-    Some(ColumnPlan { name: column.name.clone(), sort: column.sort, demands, arms, zero })
+    Some(ColumnPlan {
+        name: column.name.clone(),
+        sort: column.sort,
+        demands,
+        arms,
+        listed: is_listed(column),
+        zero,
+    })
+}
+
+fn is_listed(column: &Column) -> bool {
+    matches!(column.field.as_deref(), Some("selection" | "reference" | "many2one_reference"))
 }
 
 fn zero(sort: Sort) -> Option<&'static str> {
@@ -277,12 +330,17 @@ impl ColumnPlan {
             sort: column.sort,
             demands: Demands { json: column.sort == Sort::Json, ..Demands::default() },
             arms: vec![Arm { when: Vec::new(), transform: Transform::Drop, rule: None }],
+            listed: is_listed(column),
             zero: None,
         }
     }
 
     pub fn is_plain(&self) -> bool {
         self.arms.iter().all(|arm| arm.transform == Transform::Keep)
+    }
+
+    pub(crate) fn uses(&self, transform: &Transform) -> bool {
+        self.arms.iter().any(|arm| arm.transform == *transform)
     }
 
     /// Whether values of it may have to be gone from the copy.
@@ -300,7 +358,9 @@ mod tests {
     }
 
     fn rule(table: &str, column: &str, transform: &str) -> String {
-        format!("[[rule]]\ntable = \"{table}\"\ncolumn = \"{column}\"\ntransform = \"{transform}\"\nwhy = \"w\"\n")
+        format!(
+            "[[rule]]\ntable = \"{table}\"\ncolumn = \"{column}\"\ntransform = \"{transform}\"\nwhy = \"w\"\n"
+        )
     }
 
     #[test]
@@ -333,7 +393,8 @@ mod tests {
         note.oid = 9;
         part.columns[1].nullable = false;
         let catalog = Catalog { tables: vec![queue, part, note], ..Catalog::default() };
-        let plan = Plan::make(&catalog, &rules(&(rule("queue", "*", "drop") + &rule("*", "*", "keep")))).unwrap();
+        let plan =
+            Plan::make(&catalog, &rules(&(rule("queue", "*", "drop") + &rule("*", "*", "keep")))).unwrap();
         assert!(plan.table("queue").unwrap().dropped.is_some());
         assert!(plan.table("part").unwrap().dropped.as_ref().unwrap().contains("queue_id"));
         let note = plan.table("note").unwrap();
@@ -343,11 +404,10 @@ mod tests {
 
     #[test]
     fn placeholders_have_the_names_that_the_rules_give_them() {
-        use sha1::Digest;
-        for file in [PLACEHOLDER_PNG, PLACEHOLDER_PDF, PLACEHOLDER_TXT] {
-            let sum = hex::encode(sha1::Sha1::digest(file));
-            let set = |value: String| Rules::shipped().iter().any(|rule| rule.transform == Transform::Set(value.clone()));
-            assert!(set(format!("{}/{sum}", &sum[..2])) && set(sum.clone()) && set(file.len().to_string()), "{sum}");
+        let rules = Rules::shipped();
+        let set = |value: &str| rules.iter().any(|rule| rule.transform == Transform::Set(value.to_owned()));
+        for (name, file) in placeholders() {
+            assert!(set(&name) && set(&name[3..]) && set(&file.len().to_string()), "{name}");
         }
     }
 }

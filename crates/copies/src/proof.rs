@@ -23,7 +23,10 @@ use matcher::Matcher;
 
 pub use files::{FilesError, search_files};
 
-/// More findings of one sort are only counted.
+/// What a canary is a value of: the first of the names.
+const CANARY: u32 = 0;
+
+/// More findings are only counted.
 const TOLD: usize = 200;
 
 pub struct Question<'a> {
@@ -46,8 +49,9 @@ pub struct Question<'a> {
 pub struct Proof {
     /// Columns that a rule decides on.
     pub columns: usize,
-    /// Different values that were searched, and how many of them a pristine
-    /// Odoo holds too.
+    /// Different values that were searched, and how many of them are no secret:
+    /// a pristine Odoo holds them too, or a rule keeps them elsewhere as a
+    /// document's number or a technical word.
     pub values: usize,
     pub known: usize,
     /// Bytes of rows and of files that were searched.
@@ -141,23 +145,22 @@ pub async fn prove(question: Question<'_>) -> Result<Proof, ProofError> {
     };
     proof.columns = plan.tables.iter().map(|table| table.columns.len()).sum();
 
-    let mut names = Vec::new();
-    let mut matcher = scan::collect(&reader, &plan, &mut names).await?;
+    // The canaries first: a value that is one of them is told as one.
+    let mut names = vec!["a canary".to_owned()];
+    let mut matcher = Matcher::default();
+    question.canaries.iter().for_each(|canary| matcher.add(canary.as_bytes(), CANARY));
+    let kept = scan::collect(&reader, &plan, &mut matcher, &mut names).await?;
     run(&reader, "end reading", "COMMIT").await?;
+    matcher.prepare();
+    let matcher = Arc::new(matcher);
     proof.values = matcher.len();
     if matcher.left_out > 0 {
         let what = format!("{} values are too many to be searched at once", matcher.left_out);
         proof.add(FindingKind::Unsearched, "values", what, "prove the copy on a machine with more memory");
     }
-    let planted = names.len() as u32;
-    names.push("a canary".into());
-    for canary in question.canaries {
-        matcher.add(canary.as_bytes(), planted);
-    }
-    matcher.prepare();
-    let matcher = Arc::new(matcher);
 
     let mut known = vec![false; matcher.len()];
+    kept.into_iter().for_each(|number| known[number as usize] = true);
     if let Some(pristine) = question.pristine {
         for (_, number) in everything(pristine, &matcher).await?.by_place.into_keys() {
             known[number as usize] = true;
@@ -171,14 +174,14 @@ pub async fn prove(question: Question<'_>) -> Result<Proof, ProofError> {
     let mut pairs: BTreeMap<(String, u32), (u64, u64)> = BTreeMap::new();
     for ((place, number), count) in hits.by_place {
         let of = matcher.of(number);
-        if of == planted || !known[number as usize] {
+        if of == CANARY || !known[number as usize] {
             let (values, times) = pairs.entry((place, of)).or_default();
             *values += 1;
             *times += count;
         }
     }
     for ((place, of), (values, times)) in pairs {
-        let kind = if of == planted { FindingKind::Canary } else { FindingKind::Value };
+        let kind = if of == CANARY { FindingKind::Canary } else { FindingKind::Value };
         let what = format!("holds {values} values of {} in {times} places", names[of as usize]);
         let hint = "mask this column with a rule of the project's file, or keep both if they are nobody's";
         proof.add(kind, place, what, hint);

@@ -104,8 +104,8 @@ pub struct Match<'a> {
 }
 
 impl Rules {
-    /// What comes with Heddle for a series of Odoo, by its major number. The
-    /// special rules of every series are asked: what is absent does not match.
+    /// What comes with Heddle. The special rules of every series of Odoo are
+    /// asked: what is absent does not match.
     pub fn shipped() -> Self {
         let mut rules = Self::default();
         for (name, text) in [("odoo18.toml", SINCE_16), ("odoo11.toml", BEFORE_16), ("base.toml", BASE)] {
@@ -135,7 +135,8 @@ impl Rules {
             return Err(fault(None, "the file is larger than 1 MiB".into(), "split it by project"));
         }
         let raw: RawFile = toml::from_str(text).map_err(|error| {
-            let hint = "a rule is a [[rule]] with table, column, transform and why; see docs/reference/rules.md";
+            let hint =
+                "a rule is a [[rule]] with table, column, transform and why; see docs/reference/rules.md";
             fault(error.span(), error.message().to_owned(), hint)
         })?;
         let mut rules = Vec::with_capacity(raw.rule.len());
@@ -188,6 +189,11 @@ impl Rules {
         self.rules.iter()
     }
 
+    /// Columns that some rule's condition is on.
+    pub fn conditions(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rule| rule.when.keys().map(String::as_str))
+    }
+
     /// The rules that decide on a column, in order: some with a condition, then
     /// one without. Empty or without such a last one: nothing decides.
     pub fn of<'a>(&'a self, table: &'a Table, column: &'a Column) -> Vec<Match<'a>> {
@@ -207,9 +213,9 @@ impl Rules {
 
 impl Rule {
     fn matches(&self, table: &Table, column: &Column) -> bool {
-        let is = |patterns: &Option<Patterns>, word: &str| patterns.as_ref().is_none_or(|all| all.match_(word));
-        self.column.match_(&column.name)
-            && self.table.match_(&table.label())
+        let is = |patterns: &Option<Patterns>, word: &str| patterns.as_ref().is_none_or(|all| all.fit(word));
+        self.column.fit(&column.name)
+            && self.table.fit(&table.label())
             && is(&self.sort, column.sort.word())
             && is(&self.field, column.field.as_deref().unwrap_or("-"))
             && (!self.transient || table.transient)
@@ -245,7 +251,9 @@ mod tests {
     fn faults_have_a_line_and_a_hint() {
         let fault = |text: &str| Rules::parse("own.toml", text).unwrap_err();
         let rule = |transform: &str, more: &str| {
-            format!("# mine\n\n[[rule]]\ntable = \"a\"\ncolumn = \"b\"\ntransform = \"{transform}\"\n{more}\n")
+            format!(
+                "# mine\n\n[[rule]]\ntable = \"a\"\ncolumn = \"b\"\ntransform = \"{transform}\"\n{more}\n"
+            )
         };
         let error = fault(&rule("nmae", "why = \"x\""));
         assert_eq!(error.line, 3);

@@ -9,8 +9,12 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS table_name,
        a.attgenerated <> '' AS generated,
        EXISTS (SELECT FROM pg_catalog.pg_index i
                WHERE i.indrelid = c.oid AND i.indisunique
-                 -- 0: an index of expressions, which may be of any column
-                 AND (a.attnum = ANY (i.indkey) OR 0 = ANY (i.indkey))) AS is_unique,
+                 AND (a.attnum = ANY (i.indkey)
+                      -- in an expression
+                      OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+                                 WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                                   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = c.oid
+                                   AND d.refobjsubid = a.attnum))) AS is_unique,
        EXISTS (SELECT FROM pg_catalog.pg_constraint k
                WHERE k.conrelid = c.oid AND k.contype IN ('p', 'f') AND a.attnum = ANY (k.conkey)) AS is_key,
        (SELECT k.confrelid FROM pg_catalog.pg_constraint k

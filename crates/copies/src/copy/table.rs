@@ -57,13 +57,14 @@ pub async fn copy(
     }
     let out = |source| CopyError::Out { table: table.clone(), source };
     let into = |source| CopyError::In { table: table.clone(), source };
-    let target =
-        |source| CopyError::Target(DatabaseError::Ask(format!("write the table {table}"), source));
+    let target = |source| CopyError::Target(DatabaseError::Ask(format!("write the table {table}"), source));
     let plan = Arc::new(plan);
     let is_plain = plan.is_plain();
     let name = plan.table.quoted();
     // Emptied in the same transaction, its rows can be written as frozen ones.
-    run(writer, "begin to write", &format!("BEGIN; TRUNCATE ONLY {name}")).await.map_err(CopyError::Target)?;
+    run(writer, "begin to write", &format!("BEGIN; TRUNCATE ONLY {name}"))
+        .await
+        .map_err(CopyError::Target)?;
     let copy_in = format!("COPY {name} ({}) FROM STDIN WITH (FREEZE)", plan.column_list());
     let sink = writer.copy_in::<_, Bytes>(&copy_in).await.map_err(into)?;
     let rows = reader.copy_out(&copy_out_statement(&plan)).await.map_err(out)?;

@@ -44,19 +44,21 @@ const SYLLABLES: [&str; 48] = [
 ];
 
 const ENDINGS: [&str; 16] = [
-    "an", "ard", "by", "den", "er", "gard", "in", "ler", "man", "nik", "os", "ric", "sen", "sky", "ton", "wick",
+    "an", "ard", "by", "den", "er", "gard", "in", "ler", "man", "nik", "os", "ric", "sen", "sky", "ton",
+    "wick",
 ];
 
 const WORDS: [&str; 96] = [
-    "amber", "anchor", "apple", "arrow", "autumn", "basket", "beacon", "birch", "blanket", "bottle", "branch",
-    "bridge", "bright", "bronze", "brook", "butter", "cabin", "candle", "canvas", "carpet", "castle", "cedar",
-    "circle", "clover", "cobalt", "copper", "cotton", "cradle", "crystal", "curtain", "daisy", "desert",
-    "distant", "drawer", "ember", "fabric", "feather", "fern", "field", "flint", "forest", "garden", "gentle",
-    "ginger", "glass", "golden", "granite", "harbour", "hazel", "hollow", "honey", "island", "ivory", "jasmine",
-    "kettle", "ladder", "lantern", "lemon", "linen", "maple", "marble", "meadow", "mellow", "mirror", "mortar",
-    "mustard", "narrow", "needle", "north", "oak", "ocean", "olive", "orchard", "paper", "pebble", "pepper",
-    "pillow", "plain", "quiet", "ribbon", "river", "saddle", "silver", "slate", "spring", "stone", "summer",
-    "thimble", "timber", "valley", "velvet", "walnut", "willow", "window", "winter", "wool",
+    "amber", "anchor", "apple", "arrow", "autumn", "basket", "beacon", "birch", "blanket", "bottle",
+    "branch", "bridge", "bright", "bronze", "brook", "butter", "cabin", "candle", "canvas", "carpet",
+    "castle", "cedar", "circle", "clover", "cobalt", "copper", "cotton", "cradle", "crystal", "curtain",
+    "daisy", "desert", "distant", "drawer", "ember", "fabric", "feather", "fern", "field", "flint", "forest",
+    "garden", "gentle", "ginger", "glass", "golden", "granite", "harbour", "hazel", "hollow", "honey",
+    "island", "ivory", "jasmine", "kettle", "ladder", "lantern", "lemon", "linen", "maple", "marble",
+    "meadow", "mellow", "mirror", "mortar", "mustard", "narrow", "needle", "north", "oak", "ocean", "olive",
+    "orchard", "paper", "pebble", "pepper", "pillow", "plain", "quiet", "ribbon", "river", "saddle",
+    "silver", "slate", "spring", "stone", "summer", "thimble", "timber", "valley", "velvet", "walnut",
+    "willow", "window", "winter", "wool",
 ];
 
 /// Without letters that are taken for others.

@@ -23,7 +23,7 @@ impl Key {
     }
 
     /// The same for the same value of the same class.
-    pub(super) fn digest(&self, class: &str, attempt: u8, value: &str) -> [u8; 32] {
+    pub(crate) fn digest(&self, class: &str, attempt: u8, value: &str) -> [u8; 32] {
         let mut hmac = self.0.clone();
         hmac.update(class.as_bytes());
         hmac.update(&[0, attempt]);

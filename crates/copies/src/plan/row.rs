@@ -68,7 +68,11 @@ impl TablePlan {
         }
         let value = self.decode(raw)?.unwrap_or_default();
         let value = String::from_utf8_lossy(&value);
-        match masker.apply(decision.transform, decision.demands, &value) {
+        let masked = match decision.transform {
+            Transform::Amount => self.document(fields)?.and_then(|thing| masker.amount(&value, thing)),
+            other => masker.apply(other, decision.demands, &value),
+        };
+        match masked {
             Some(masked) => text::encode(masked.as_bytes(), out),
             None => match column.zero {
                 Some(zero) => text::encode(zero.as_bytes(), out),
@@ -76,6 +80,13 @@ impl TablePlan {
             },
         }
         Ok(())
+    }
+
+    /// Of which document a row is.
+    fn document(&self, fields: &[&[u8]]) -> Result<Option<(char, i64)>, RowError> {
+        let Some((column, sort)) = self.document else { return Ok(None) };
+        let id = self.decode(fields[column])?.unwrap_or_default();
+        Ok(std::str::from_utf8(&id).ok().and_then(|id| id.parse().ok()).map(|id| (sort, id)))
     }
 
     pub(crate) fn decide<'a>(
@@ -88,7 +99,7 @@ impl TablePlan {
             let mut met = true;
             for (position, patterns) in &arm.when {
                 let value = self.decode(fields[*position])?.unwrap_or_default();
-                met &= patterns.match_(&String::from_utf8_lossy(&value));
+                met &= patterns.fit(&String::from_utf8_lossy(&value));
             }
             if met {
                 chosen = &arm.transform;

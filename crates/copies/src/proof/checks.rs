@@ -78,9 +78,11 @@ pub async fn ask(
     proof.checks += 1;
     for row in query(&client, "look for unknown ways out", UNKNOWN).await? {
         let (table, column): (String, String) = (row.get(0), row.get(1));
-        let (table, column) =
-            (postgres::quote_identifier(&table), postgres::quote_identifier(&column));
-        let live = format!("SELECT count(*) FROM public.{table} WHERE {column}");
+        let live = format!(
+            "SELECT count(*) FROM public.{} WHERE {}",
+            postgres::quote_identifier(&table),
+            postgres::quote_identifier(&column)
+        );
         let count: i64 = query(&client, "count what is live", &live).await?[0].get(0);
         if count != 0 {
             let what = format!("{count} rows are live in a table that sounds like a way out");

@@ -34,7 +34,7 @@ pub struct Matcher {
     values: Vec<(usize, u32)>,
     windows: HashMap<u64, Vec<Entry>>,
     /// By value, folded; so that each is kept once.
-    known: std::collections::HashSet<u128>,
+    known: HashMap<u128, u32>,
     bits: Vec<u64>,
     /// Values that found no room.
     pub left_out: u64,
@@ -48,7 +48,8 @@ impl Matcher {
     /// `of` says what it is a value of. Too short ones and known ones are not
     /// added.
     pub fn add(&mut self, value: &[u8], of: u32) {
-        if value.len() < SHORTEST || !self.known.insert(fingerprint(value)) {
+        let fingerprint = fingerprint(value);
+        if value.len() < SHORTEST || self.known.contains_key(&fingerprint) {
             return;
         }
         if self.bytes.len() + value.len() > MOST_BYTES {
@@ -56,6 +57,7 @@ impl Matcher {
             return;
         }
         let number = self.values.len() as u32;
+        self.known.insert(fingerprint, number);
         let windows = value.windows(SHORTEST).take(WINDOWS).enumerate();
         let crowd = |window: &[u8]| self.windows.get(&folded(window)).map_or(0, Vec::len);
         let mut best = (usize::MAX, 0);
@@ -83,6 +85,11 @@ impl Matcher {
             let bit = spread(*window) as usize & (size - 1);
             self.bits[bit / 64] |= 1 << (bit % 64);
         }
+    }
+
+    /// The number of this very value.
+    pub fn number(&self, value: &[u8]) -> Option<u32> {
+        self.known.get(&fingerprint(value)).copied()
     }
 
     pub fn value(&self, number: u32) -> &[u8] {
@@ -165,7 +172,8 @@ mod tests {
 
     #[test]
     fn values_are_found_wherever_they_are() {
-        let matcher = matcher(&[b"Ada Lovelace", b"short", b"lovelace", b"ADA LOVELACE", b"https://acme.example/a"]);
+        let matcher =
+            matcher(&[b"Ada Lovelace", b"short", b"lovelace", b"ADA LOVELACE", b"https://acme.example/a"]);
         assert_eq!(matcher.len(), 3);
         assert_eq!(found(&matcher, b"xxADA lovelacexx"), [0, 1]);
         assert_eq!(found(&matcher, b"Ada Lovelac"), [0; 0]);

@@ -21,6 +21,6 @@ SELECT 'constraint ' || k.conrelid::regclass || '.' || k.conname
 FROM pg_catalog.pg_constraint k
 WHERE k.conrelid <> 0 AND k.connamespace IN (SELECT oid FROM spaces)
 UNION ALL
-SELECT 'trigger ' || t.tgrelid::regclass || '.' || t.tgname || ' ' || t.tgenabled FROM pg_catalog.pg_trigger t
+SELECT 'trigger ' || t.tgrelid::regclass || '.' || t.tgname || ' ' || t.tgenabled::text FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND c.relnamespace IN (SELECT oid FROM spaces)

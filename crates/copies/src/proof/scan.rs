@@ -1,7 +1,7 @@
 //! Reading every row of a database: once for the values that rules hide, once
 //! to look for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -15,8 +15,9 @@ use super::ProofError;
 use super::matcher::{Matcher, SHORTEST};
 use crate::catalog::Sort;
 use crate::copy::table::chunks;
-use crate::mask::Demands;
-use crate::plan::{Plan, RowError, TablePlan};
+use crate::mask::{Demands, is_technical};
+use crate::plan::{ColumnPlan, Plan, RowError, TablePlan};
+use crate::rules::Transform;
 use crate::text::NULL;
 
 /// Longer values are told by parts of them.
@@ -29,19 +30,28 @@ const AHEAD: usize = 4;
 /// Shorter runs of letters are not taken for base64.
 const BASE64_RUN: usize = 16;
 
-/// The values of every column that a rule hides, and of what is left out.
-pub async fn collect(client: &Client, plan: &Plan, names: &mut Vec<String>) -> Result<Matcher, ProofError> {
-    let mut matcher = Matcher::default();
+/// Adds the values of every column that a rule hides, and of what is left out.
+/// The numbers of those that another rule keeps, as a document's number or a
+/// technical word, and so are no secret.
+pub async fn collect(
+    client: &Client,
+    plan: &Plan,
+    matcher: &mut Matcher,
+    names: &mut Vec<String>,
+) -> Result<Vec<u32>, ProofError> {
+    let mut kept: HashSet<Vec<u8>> = HashSet::new();
     for table in &plan.tables {
-        let looked_at = |sort: Sort| matches!(sort, Sort::Text | Sort::Json | Sort::Binary | Sort::Uuid);
-        let hidden: Vec<(usize, u32)> = (table.columns.iter().enumerate())
-            .filter(|(_, column)| column.hides() && looked_at(column.sort))
-            .map(|(index, column)| {
-                names.push(format!("{}.{}", table.table.label(), column.name));
-                (index, names.len() as u32 - 1)
-            })
-            .collect();
-        if hidden.is_empty() {
+        let looked_at = |column: &ColumnPlan| match column.sort {
+            Sort::Text => column.hides() || column.uses(&Transform::Choice),
+            Sort::Json | Sort::Binary | Sort::Uuid => column.hides(),
+            _ => false,
+        };
+        let mut columns = Vec::new();
+        for (index, column) in table.columns.iter().enumerate().filter(|(_, column)| looked_at(column)) {
+            names.push(format!("{}.{}", table.table.label(), column.name));
+            columns.push((index, names.len() as u32 - 1));
+        }
+        if columns.is_empty() {
             continue;
         }
         let mut rows = Box::pin(chunks(rows(client, table).await?));
@@ -49,22 +59,42 @@ pub async fn collect(client: &Client, plan: &Plan, names: &mut Vec<String>) -> R
             let mut fields = Vec::new();
             for line in chunk.split_inclusive(|&byte| byte == b'\n') {
                 table.split(line.strip_suffix(b"\n").unwrap_or(line), &mut fields)?;
-                for &(index, name) in &hidden {
+                for &(index, name) in &columns {
                     let column = &table.columns[index];
-                    let decision = table.decide(column, &fields)?;
-                    if fields[index] == NULL || !decision.transform.hides() {
+                    if fields[index] == NULL {
                         continue;
                     }
+                    let decision = table.decide(column, &fields)?;
                     let value = table.decode(fields[index])?.unwrap_or_default();
-                    remember(&mut matcher, &value, column.sort, decision.demands, name);
+                    if *decision.transform == Transform::Choice {
+                        if value.len() >= SHORTEST && is_technical(&String::from_utf8_lossy(&value)) {
+                            kept.insert(value.into_owned());
+                        }
+                    } else if decision.transform.hides() && !(column.listed && is_a_word(decision.transform))
+                    {
+                        remember(matcher, &value, column.sort, decision.demands, name);
+                    }
                 }
             }
             // Others want the thread too.
             tokio::task::yield_now().await;
         }
     }
-    matcher.prepare();
-    Ok(matcher)
+    Ok(kept.iter().filter_map(|value| matcher.number(value)).collect())
+}
+
+/// What a list's word becomes without having been a secret: another word of the
+/// list, or nothing, with the whole row.
+fn is_a_word(transform: &Transform) -> bool {
+    matches!(transform, Transform::Set(_) | Transform::Drop)
+}
+
+/// `2026-11-21 21:17:02`: in every table.
+fn is_time(value: &[u8]) -> bool {
+    value.len() >= 10
+        && value[4] == b'-'
+        && value[7] == b'-'
+        && value.iter().all(|byte| byte.is_ascii_digit() || b"-:. TZ+".contains(byte))
 }
 
 fn remember(matcher: &mut Matcher, value: &[u8], sort: Sort, demands: Demands, name: u32) {
@@ -83,7 +113,12 @@ fn remember(matcher: &mut Matcher, value: &[u8], sort: Sort, demands: Demands, n
         _ => {
             // Something of it has to be told from anything else.
             let value = value.trim_ascii();
-            if value.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()).count() >= SHORTEST {
+            if is_time(value) {
+                return;
+            }
+            if value.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()).count()
+                >= SHORTEST
+            {
                 parts(value, &mut |part| matcher.add(part, name));
             }
         }
@@ -247,7 +282,9 @@ mod tests {
         let mut matcher = Matcher::default();
         let long = "0123456789 abcdefghij ".repeat(20);
         remember(&mut matcher, long.as_bytes(), Sort::Text, Demands::default(), 0);
-        remember(&mut matcher, b"---------- -", Sort::Text, Demands::default(), 0);
+        for value in [&b"---------- -"[..], b"2026-11-21 21:17:02", b"2026-11-21"] {
+            remember(&mut matcher, value, Sort::Text, Demands::default(), 0);
+        }
         assert!((2..=3).contains(&matcher.len()), "{}", matcher.len());
     }
 }

@@ -9,7 +9,7 @@ impl Patterns {
         Self(patterns.into_iter().collect())
     }
 
-    pub fn match_(&self, word: &str) -> bool {
+    pub fn fit(&self, word: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern.as_bytes(), word.as_bytes()))
     }
 

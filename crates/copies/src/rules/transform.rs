@@ -75,6 +75,8 @@ transforms! {
     Date = "date",
     /// Times 0.8 to 1.2, the same for equal values.
     Scale = "scale",
+    /// Times 0.8 to 1.2, the same for all documents that belong together; all sums hold.
+    Amount = "amount",
     /// A translation: as the column that it translates (Odoo up to 15).
     Translation = "translation",
     /// An attachment's name: words, and its ending.
@@ -115,6 +117,6 @@ impl fmt::Display for Transform {
 impl Transform {
     /// Whether no text of the value is left: what the proof then searches for.
     pub fn hides(&self) -> bool {
-        !matches!(self, Self::Keep | Self::Choice | Self::Reference | Self::Date | Self::Scale)
+        !matches!(self, Self::Keep | Self::Choice | Self::Reference | Self::Date | Self::Scale | Self::Amount)
     }
 }

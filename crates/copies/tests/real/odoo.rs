@@ -7,16 +7,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use copies::plan::Plan;
-use copies::{
-    Catalog, Database, FindingKind, Identity, Proof, Question, Rules, neutralise, prove,
-};
+use copies::{Catalog, Database, FindingKind, Identity, Proof, Question, Rules, neutralise, prove};
 use odoo::Source;
 use odoo::sql::FreshTenant;
 use tokio_postgres::Client;
 
 use crate::scratch::{Scratch, column};
 
-const MODULES: &str = "base,auth_crypt,auth_signup,calendar,contacts,crm,fetchmail,iap,sms,document,link_tracker";
+const MODULES: &str =
+    "base,auth_crypt,auth_signup,calendar,contacts,crm,fetchmail,iap,sms,document,link_tracker";
 const PASSWORD: &str = "st4ging pässword";
 
 /// Values that are nowhere else, and how many there are.
@@ -53,17 +52,20 @@ fn odoo(scratch: &Scratch, source: &Source, arguments: &[&str], input: &str) -> 
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     text
 }
 
-/// One value in the first row of every text column that is to be hidden.
+/// One value in some row of every text column that is hidden in all rows.
 async fn plant_everywhere(client: &Client, canaries: &mut Canaries) {
     let catalog = Catalog::read(client).await.unwrap();
     let plan = Plan::make(&catalog, &Rules::shipped()).unwrap();
     for table in &plan.tables {
-        for column in table.columns.iter().filter(|column| column.hides()) {
+        let hidden =
+            table.columns.iter().filter(|column| column.arms.iter().all(|arm| arm.transform.hides()));
+        for column in hidden {
             let known = table.table.columns.iter().find(|one| one.name == column.name).unwrap();
             let words = match known.sort.word() {
                 "text" if known.limit.is_none_or(|limit| limit > 20) => canaries.next(),
@@ -71,12 +73,11 @@ async fn plant_everywhere(client: &Client, canaries: &mut Canaries) {
                 _ => continue,
             };
             let name = table.table.quoted();
+            let field = postgres::quote_identifier(&column.name);
             let statement = format!(
-                "UPDATE {name} SET \"{}\" = $1 WHERE ctid = (SELECT ctid FROM {name} \
-                 WHERE \"{}\" IS NOT NULL LIMIT 1)",
-                column.name, column.name
+                "UPDATE {name} SET {field} = '{words}' WHERE ctid = (SELECT ctid FROM {name} \
+                 WHERE {field} IS NOT NULL LIMIT 1)"
             );
-            let statement = statement.replace("$1", &format!("'{words}'"));
             // An empty table, or a constraint on what may stand there.
             if client.execute(&statement, &[]).await.unwrap_or(0) == 0 {
                 canaries.0.pop();
@@ -146,7 +147,8 @@ impl Court<'_> {
 async fn a_real_odoos_copy_holds_nobodys_data_and_starts() {
     let (scratch, odoo_source) = (Scratch::new(), source());
     let postgres = scratch.database("postgres");
-    scratch.run(&postgres, "CREATE ROLE odoo LOGIN; CREATE DATABASE acme OWNER odoo TEMPLATE template0").await;
+    scratch.run(&postgres, "CREATE ROLE odoo LOGIN").await;
+    scratch.run(&postgres, "CREATE DATABASE acme OWNER odoo TEMPLATE template0").await;
     odoo(&scratch, &odoo_source, &["-d", "acme", "-i", MODULES, "--stop-after-init"], "");
     let pristine = scratch.create("pristine", "acme").await;
     let acme = scratch.database("acme");
@@ -176,7 +178,7 @@ async fn a_real_odoos_copy_holds_nobodys_data_and_starts() {
     assert_eq!(done.findings, []);
     assert!(done.own > 5, "{done:?}");
 
-    let after = scratch.run(&staging, "CHECKPOINT").await;
+    let after = scratch.run(&postgres, "CHECKPOINT").await;
     let oid = column(&after, "SELECT oid::text FROM pg_database WHERE datname = 'staging'").await.concat();
     let raw = [scratch.path("cell/base").join(oid)];
     let court = Court { source: &acme, pristine: &pristine, rules: &rules, canaries: &canaries.0 };
@@ -202,10 +204,11 @@ async fn a_real_odoos_copy_holds_nobodys_data_and_starts() {
          print('OLD', users.authenticate('staging', 'admin', 'admin', {{}}))\n\
          print('NEW', users.authenticate('staging', 'admin', {PASSWORD:?}, {{}}))\n\
          print('PARTNER', env['res.partner'].create({{'name': 'Somebody new'}}).display_name)\n\
+         print('BANNER', 'This is a copy' in str(env.ref('web.layout').read_combined(['arch'])['arch']))\n\
          print('VIEWS', len(env['ir.ui.view'].search([('type', '=', 'form')]).mapped('arch')) > 50)\n"
     );
     let said = odoo(&scratch, &odoo_source, &["shell", "-d", "staging"], &script);
-    for line in ["OLD False", "NEW 1", "PARTNER Somebody new", "VIEWS True"] {
+    for line in ["OLD False", "NEW 1", "PARTNER Somebody new", "BANNER True", "VIEWS True"] {
         assert!(said.contains(line), "{line}:\n{said}");
     }
 }
@@ -260,7 +263,7 @@ async fn cheats_are_caught(scratch: &Scratch, court: &Court<'_>, staging: &Datab
         (
             "CREATE TABLE acme_connector AS SELECT true AS active".into(),
             "DROP TABLE acme_connector",
-            "\"acme_connector\".\"active\": 1 rows are live",
+            "acme_connector.active: 1 rows are live",
         ),
         (
             "ALTER TABLE res_users DROP CONSTRAINT res_users_partner_id_fkey".into(),
@@ -278,8 +281,13 @@ async fn cheats_are_caught(scratch: &Scratch, court: &Court<'_>, staging: &Datab
         assert!(findings.iter().any(|finding| finding.starts_with(wanted)), "{wanted}: {findings:#?}");
     }
     // A column that appeared since is nobody's to pass.
-    scratch.run(court.source, "ALTER TABLE res_partner ADD COLUMN later int4range NOT NULL DEFAULT '[1,2]'").await;
+    scratch
+        .run(court.source, "ALTER TABLE res_partner ADD COLUMN later int4range NOT NULL DEFAULT '[1,2]'")
+        .await;
     let proof = court.prove(staging, &[]).await;
     scratch.run(court.source, "ALTER TABLE res_partner DROP COLUMN later").await;
-    assert_eq!((proof.findings[0].kind, proof.findings[0].place.as_str()), (FindingKind::Unclassified, "res_partner.later"));
+    assert_eq!(
+        (proof.findings[0].kind, proof.findings[0].place.as_str()),
+        (FindingKind::Unclassified, "res_partner.later")
+    );
 }

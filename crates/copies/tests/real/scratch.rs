@@ -41,13 +41,21 @@ impl Scratch {
             }
         }
         let data = scratch.path("cell");
-        scratch.succeed("initdb", &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", "heddle", "-D"], &data);
+        scratch.succeed(
+            "initdb",
+            &["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "-U", "heddle", "-D"],
+            &data,
+        );
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={} -c port={PORT} -c fsync=off -c wal_level=minimal -c max_wal_senders=0",
             scratch.path("run").display()
         );
         let log = data.join("server.log");
-        scratch.succeed("pg_ctl", &["start", "-w", "-s", "-o", &options, "-l", log.to_str().unwrap(), "-D"], &data);
+        scratch.succeed(
+            "pg_ctl",
+            &["start", "-w", "-s", "-o", &options, "-l", log.to_str().unwrap(), "-D"],
+            &data,
+        );
         scratch
     }
 
@@ -96,8 +104,7 @@ impl Scratch {
     pub async fn copy(&self, from: &Database, to: &Database, rules: &Rules) -> Result<Copied, CopyError> {
         let told = Mutex::new(Vec::new());
         let tell = |progress| told.lock().unwrap().push(progress);
-        let copied =
-            copy_database(from, to, rules, Key::generate().unwrap(), &self.options(), &tell).await?;
+        let copied = copy_database(from, to, rules, Key::generate().unwrap(), &self.options(), &tell).await?;
         let told = told.into_inner().unwrap();
         let tables = told.iter().filter(|one| matches!(one, copies::copy::Progress::Table { .. })).count();
         assert!(tables > 0 && tables <= copied.tables.len(), "{told:?}");
