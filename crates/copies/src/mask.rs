@@ -60,9 +60,9 @@ impl Masker {
             Transform::Date => return self.date(value),
             Transform::Scale if !demands.json => return self.scale(value),
             _ if value.trim().is_empty() => return Some(value.to_owned()),
-            _ if demands.json => return Some(self.json(transform, value, true)),
+            _ if demands.json => return Some(self.json(transform, value)),
             Transform::Json | Transform::Properties => {
-                let masked = self.json(transform, value, false);
+                let masked = self.json(transform, value);
                 return Some(cut(&masked, demands.limit.unwrap_or(usize::MAX)).to_owned());
             }
             Transform::Choice if is_technical(value) => return Some(value.to_owned()),

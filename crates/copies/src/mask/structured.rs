@@ -9,15 +9,14 @@ use crate::rules::Transform;
 const PROPERTY_KEYS: [&str; 3] = ["name", "type", "comodel"];
 
 impl Masker {
-    pub(super) fn json(&self, transform: &Transform, value: &str, is_json: bool) -> String {
+    pub(super) fn json(&self, transform: &Transform, value: &str) -> String {
         let leaf = match transform {
             Transform::Json | Transform::Properties => &Transform::Words,
             other => other,
         };
-        // JSON in a text column is that of a program, or no JSON at all.
+        // A text column may hold what is no JSON; what comes out is some.
         let Ok(mut parsed) = serde_json::from_str::<Value>(value) else {
-            let masked = self.text(leaf, value, 0);
-            return if is_json { Value::String(masked).to_string() } else { masked };
+            return Value::String(self.text(leaf, value, 0)).to_string();
         };
         self.leaves(&mut parsed, leaf, *transform == Transform::Properties);
         parsed.to_string()

@@ -15,7 +15,7 @@ use super::ProofError;
 use super::matcher::{Matcher, SHORTEST};
 use crate::catalog::Sort;
 use crate::copy::table::chunks;
-use crate::mask::{Demands, is_technical};
+use crate::mask::is_technical;
 use crate::plan::{ColumnPlan, Plan, RowError, TablePlan};
 use crate::rules::Transform;
 use crate::text::NULL;
@@ -72,7 +72,7 @@ pub async fn collect(
                         }
                     } else if decision.transform.hides() && !(column.listed && is_a_word(decision.transform))
                     {
-                        remember(matcher, &value, column.sort, decision.demands, name);
+                        remember(matcher, &value, column.sort, name);
                     }
                 }
             }
@@ -97,11 +97,11 @@ fn is_time(value: &[u8]) -> bool {
         && value.iter().all(|byte| byte.is_ascii_digit() || b"-:. TZ+".contains(byte))
 }
 
-fn remember(matcher: &mut Matcher, value: &[u8], sort: Sort, demands: Demands, name: u32) {
+fn remember(matcher: &mut Matcher, value: &[u8], sort: Sort, name: u32) {
     match sort {
         Sort::Json => {
             if let Ok(parsed) = serde_json::from_slice::<Value>(value) {
-                leaves(&parsed, &mut |leaf| remember(matcher, leaf.as_bytes(), Sort::Text, demands, name));
+                leaves(&parsed, &mut |leaf| remember(matcher, leaf.as_bytes(), Sort::Text, name));
             }
         }
         Sort::Binary => {
@@ -281,9 +281,9 @@ mod tests {
     fn long_values_are_told_by_their_parts() {
         let mut matcher = Matcher::default();
         let long = "0123456789 abcdefghij ".repeat(20);
-        remember(&mut matcher, long.as_bytes(), Sort::Text, Demands::default(), 0);
+        remember(&mut matcher, long.as_bytes(), Sort::Text, 0);
         for value in [&b"---------- -"[..], b"2026-11-21 21:17:02", b"2026-11-21"] {
-            remember(&mut matcher, value, Sort::Text, Demands::default(), 0);
+            remember(&mut matcher, value, Sort::Text, 0);
         }
         assert!((2..=3).contains(&matcher.len()), "{}", matcher.len());
     }
