@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("odoo", &["model", "daemon"]),
     ("runtime", &["model", "daemon"]),
     ("archive", &["model", "postgres", "daemon"]),
+    ("copies", &["model", "postgres", "odoo", "daemon"]),
     ("worker", &["model", "protocol", "archive", "postgres", "odoo", "runtime", "daemon"]),
     ("router", &["model", "protocol", "daemon"]),
 ];
@@ -27,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ROOTS: &[&str] = &["heddle", "walk", "xtask"];
 
 /// The crates that may speak SQL.
-const SQL: &[&str] = &["database", "postgres", "archive", "worker"];
+const SQL: &[&str] = &["database", "postgres", "archive", "copies", "worker"];
 
 /// Names that say nothing of what is inside.
 const REFUSED_CRATES: &[&str] = &["common", "utils", "util", "core", "helpers", "misc", "shared"];

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member,
-    policy, project, restore, router, run, schedule, secret, settings, snapshot, status, tenant, up, user,
+    policy, project, restore, router, rules, run, schedule, secret, settings, snapshot, status, tenant, up, user,
     wal, worker,
 };
 use crate::context::Context;
@@ -67,6 +67,8 @@ pub enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
+    Rules(rules::Command),
+    #[command(subcommand)]
     Run(run::Command),
     Logs(logs::Logs),
     #[command(subcommand)]
@@ -120,6 +122,7 @@ impl Command {
             Self::Restore(command) => command.run(context).await,
             Self::Archive(command) => command.run(context).await,
             Self::Audit(command) => command.run(context).await,
+            Self::Rules(command) => command.run(context).await,
             Self::Run(command) => command.run(context).await,
             Self::Logs(command) => command.run(context).await,
             Self::Schedule(command) => command.run(context).await,
@@ -214,6 +217,8 @@ mod tests {
             "heddle approval refuse 019a1b2c-3d4e-7f50-8a6b-7c8d9e0f1a2b --note no",
             "heddle env wait demo/try-18 --timeout 90s",
             "heddle env destroy demo/production --confirm production --no-wait",
+            "heddle rules explain res_partner.x_passport --field char --rules own.toml",
+            "heddle rules coverage --database-file peek.url --all --json",
             "heddle login http://127.0.0.1:7700 --key-stdin",
         ] {
             understood(line);

@@ -57,7 +57,7 @@ pub use shell::ShellCommand;
 pub use sibling::{Sibling, SiblingError, make_sibling};
 pub use single_user::{SingleUserError, single_user};
 pub use sql::{quote_identifier, quote_literal};
-pub use tool::ToolError;
+pub use tool::{ToolError, client_program};
 pub use user::{OsUser, UserError};
 pub use wal::{
     current_lsn, emit_marker, is_in_recovery, restore_point, switch_wal, system_identifier, timeline,

@@ -1,11 +1,14 @@
 //! Running one of PostgreSQL's own programs to its end.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use model::program::Identity;
+
+use crate::Binaries;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
@@ -46,6 +49,11 @@ impl Tool {
 
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.arg(arg);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
         self
     }
 
@@ -96,6 +104,25 @@ impl Tool {
         }
         Ok(written.stdout)
     }
+}
+
+/// Runs one of PostgreSQL's client programs (`pg_dump`, `pg_restore`) as this
+/// process's own user. Where the database is, and its password, stand in
+/// `environment`: command lines are seen by others. What it wrote.
+pub fn client_program(
+    bin: &Binaries,
+    name: &str,
+    arguments: &[String],
+    environment: &BTreeMap<&'static str, String>,
+) -> Result<String, ToolError> {
+    let mut tool = Tool::new(&bin.program(name), None);
+    for argument in arguments {
+        tool = tool.arg(argument);
+    }
+    for (name, value) in environment {
+        tool = tool.env(name, value);
+    }
+    tool.succeed()
 }
 
 /// Where a cluster's shell commands look for programs.

@@ -17,6 +17,7 @@ pub mod policy;
 pub mod project;
 pub mod restore;
 pub mod router;
+pub mod rules;
 pub mod run;
 pub mod schedule;
 pub mod secret;
