@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     alert, approval, archive, audit, build, control, doctor, env, key, login, logs, maintenance, member,
-    policy, project, restore, router, rules, run, schedule, secret, settings, snapshot, status, tenant, up, user,
-    wal, worker,
+    policy, project, restore, router, rules, run, schedule, secret, settings, snapshot, status, tenant, up,
+    user, wal, worker,
 };
 use crate::context::Context;
 use crate::failure::Failure;

@@ -204,6 +204,9 @@ impl Cell {
             Stop::Time(at) => {
                 text += &format!("recovery_target_time = '{}+00'\n", at.to_string().trim_end_matches('Z'))
             }
+            Stop::Lsn(lsn) => {
+                text += &format!("recovery_target_lsn = '{lsn}'\nrecovery_target_inclusive = off\n")
+            }
             Stop::Consistent => text += "recovery_target = immediate\n",
             Stop::End => {}
         }

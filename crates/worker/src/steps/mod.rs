@@ -19,7 +19,7 @@ use protocol::internal::{Fact, Work};
 
 use crate::cell::Card;
 use crate::failure::{Doing, Failure};
-use crate::host::{Host, remove_folder};
+use crate::host::{Host, blocking, remove_folder};
 use crate::layout::{cell_program, init_program, odoo_program, recovery_program, template_program};
 use crate::peeks;
 use crate::report::Run;
@@ -90,8 +90,9 @@ async fn drop_cell(host: &Host, tenant: TenantId, lineage: LineageId) -> Result<
     }
     host.archive.close(&host.layout.archive_socket(lineage));
     host.archive.close(&host.layout.files_socket(lineage));
-    remove_folder(&host.layout.lineage(tenant, lineage))?;
-    remove_folder(&host.layout.socket_dir(lineage))
+    let (folder, sockets) = (host.layout.lineage(tenant, lineage), host.layout.socket_dir(lineage));
+    // Thousands of files: heartbeats must not wait for it.
+    blocking(move || remove_folder(&folder).and_then(|()| remove_folder(&sockets))).await
 }
 
 /// Removes what an attempt that was killed left of cells that were never
