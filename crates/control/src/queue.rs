@@ -28,14 +28,18 @@ impl Control {
             let detail = format!("{} runs are asked for, not 1 to {MOST_RUNS}", new.runs.len());
             return Err(Refusal::invalid(detail).into());
         }
+        for run in &new.runs {
+            check(run)?;
+        }
         let alone = new.runs.iter().all(|run| run.kind.stands_alone());
+        // Where nothing is looked for in a project, the database alone decides whether it may be seen.
+        let whole = new.runs.iter().all(|run| run.environment.is_none() && run.tenant.is_none());
         let database = self.database().await?;
-        let mut places = Places::new(&self.inner.projects);
+        let mut places = Places { known: whole.then_some(&self.inner.projects), ..Places::default() };
         let mut rows = Vec::with_capacity(new.runs.len());
         for (nth, run) in new.runs.into_iter().enumerate() {
-            check(&run)?;
             let key = key(asked, nth, &run)?;
-            let project = places.project(&database, &run).await?;
+            let project = places.project(&database, &run.project).await?;
             let environment = match &run.environment {
                 Some(name) => Some(places.environment(&database, project, &run.project, name).await?),
                 None => None,
@@ -93,33 +97,29 @@ impl Control {
 }
 
 /// What the runs of one request name, each looked up once.
+#[derive(Default)]
 struct Places<'a> {
-    known: &'a Known,
+    known: Option<&'a Known>,
     projects: HashMap<String, ProjectId>,
     environments: HashMap<(ProjectId, String), EnvironmentId>,
 }
 
-impl<'a> Places<'a> {
-    fn new(known: &'a Known) -> Self {
-        Self { known, projects: HashMap::new(), environments: HashMap::new() }
-    }
-
-    async fn project(&mut self, on: &impl On, run: &NewRun) -> Result<ProjectId> {
-        let name = &run.project;
+impl Places<'_> {
+    async fn project(&mut self, on: &impl On, name: &str) -> Result<ProjectId> {
         if let Some(known) = self.projects.get(name) {
             return Ok(*known);
         }
-        // Nothing else will be looked for in it: the database refuses what is asked of one that may not be seen.
-        let alone = run.environment.is_none() && run.tenant.is_none();
-        let found = match self.known.get(name).filter(|_| alone) {
+        let found = match self.known.and_then(|known| known.get(name)) {
             Some(known) => known,
             None => {
                 let found = crate::project::find(on, name).await?.id;
-                self.known.keep(name, found);
+                if let Some(known) = self.known {
+                    known.keep(name, found);
+                }
                 found
             }
         };
-        self.projects.insert(name.clone(), found);
+        self.projects.insert(name.to_owned(), found);
         Ok(found)
     }
 

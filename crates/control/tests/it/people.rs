@@ -28,21 +28,22 @@ async fn members_see_their_project_and_nobody_else_does() {
     assert_eq!(there.detail.replace("acme", "acmf"), not_there.detail);
 
     // Nor when control knows the project from somebody else's request.
-    let probe = |place| {
-        let probe = serde_json::json!({"kind": "probe"});
-        let mut run = probe.as_object().unwrap().clone();
-        run.extend::<serde_json::Map<_, _>>(serde_json::from_value(place).unwrap());
-        serde_json::from_value::<NewRuns>(serde_json::json!({"runs": [run]})).unwrap()
+    let of = |runs: &str, project: &str| -> NewRuns {
+        serde_json::from_str(&format!(r#"{{"runs": {}}}"#, runs.replace("PROJECT", project))).unwrap()
     };
-    let whole: fn(&str) -> serde_json::Value = |name| serde_json::json!({"project": name});
-    let within: fn(&str) -> serde_json::Value =
-        |name| serde_json::json!({"project": name, "environment": "live"});
-    platform.control.queue_runs(&asked(), probe(whole("demo"))).await.unwrap();
-    refused(viewer.queue_runs(&asked(), probe(whole("demo"))).await, Kind::Forbidden);
-    for place in [whole, within] {
-        let there = refused(stranger.queue_runs(&asked(), probe(place("demo"))).await, Kind::NotFound);
-        let not_there = refused(stranger.queue_runs(&asked(), probe(place("demi"))).await, Kind::NotFound);
-        assert_eq!(there.detail.replace("demo", "demi"), not_there.detail);
+    let whole = r#"[{"project": "PROJECT", "kind": "probe"}]"#;
+    let within = r#"[{"project": "PROJECT", "kind": "probe", "environment": "live"}]"#;
+    let both = r#"[{"project": "PROJECT", "kind": "probe"},
+                   {"project": "PROJECT", "kind": "probe", "environment": "live"}]"#;
+    let wrong = r#"[{"project": "PROJECT", "kind": "probe"}, {"project": "PROJECT", "kind": "restore"}]"#;
+    platform.control.queue_runs(&asked(), of(whole, "demo")).await.unwrap();
+    refused(viewer.queue_runs(&asked(), of(whole, "demo")).await, Kind::Forbidden);
+    for (runs, kind) in
+        [(whole, Kind::NotFound), (within, Kind::NotFound), (both, Kind::NotFound), (wrong, Kind::Invalid)]
+    {
+        let there = refused(stranger.queue_runs(&asked(), of(runs, "demo")).await, kind);
+        let not_there = refused(stranger.queue_runs(&asked(), of(runs, "demi")).await, kind);
+        assert_eq!(there.detail.replace("demo", "demi"), not_there.detail, "{runs}");
     }
 }
 
